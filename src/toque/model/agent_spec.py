@@ -1,0 +1,64 @@
+"""What it takes to run and reach a model: the part of a model's settings that is not the core's business.
+
+Law: secrets are references (`env:NAME`, `file:PATH`) until the moment they are used, and print as `***`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toque.model.setting import Setting, setting
+from toque.model.spec import PoolSpec
+
+
+class Secret:
+    """A text that never prints. `reveal()` is called where it goes onto the wire, and nowhere else."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """How the agent of one model is made."""
+
+    agent: str = setting("llama.cpp", Setting("llama.cpp, openai, fake, or package.module:Class of your own."))
+    source: str = setting("", Setting("The model: a path to a .gguf file, or `embedded` for the one that comes along."))
+    url: str = setting("", Setting("agent openai: the base URL up to and including /v1."))
+    key: str = setting("", Setting("agent openai: where its key is, as env:NAME or file:PATH. Never the key itself."))
+    upstream_model: str = setting("", Setting("The model's name at the upstream; empty: the same as here."))
+    threads: int = setting(
+        0, Setting("Processor threads of a replica (0: cores of the machine, shared among its replicas).", minimum=0)
+    )
+    context_tokens: int = setting(
+        2048, Setting("Context of each slot; memory grows with it.", "tokens", minimum=64)
+    )
+    embeddings: bool = setting(False, Setting("Also answer /v1/embeddings (llama.cpp: mean pooling)."))  # noqa: FBT003
+    fields: tuple[str, ...] = setting(
+        (), Setting("Further request fields to pass on to the replica; all other unknown fields are dropped.")
+    )
+    health_interval_s: float = setting(
+        5.0, Setting("Time between health probes of a ready replica; three failures in a row end it.", "s", above=0)
+    )
+    options: Mapping[str, str | int | float | bool] = field(
+        default_factory=dict,
+        metadata={"setting": Setting("Settings of the agent itself; each agent's page lists its own.")},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One `[models.NAME]` table: its pool for the core, its agent for the shell."""
+
+    pool: PoolSpec
+    agent: AgentSpec

@@ -1,0 +1,224 @@
+"""Every event that enters the core and every effect that leaves it, on one page.
+
+Law: events are facts in the past tense, effects are wishes in the imperative; both are values, and a `match` over
+either is exhaustive. Times are float seconds of one clock that only the shell (or the simulator) reads.
+"""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from toque.model.resources import Resources
+from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.value import value
+
+# ---- events: requests ------------------------------------------------------------------------------------------------
+
+
+@value
+class Arrived:
+    """A request passed the door and wants a slot."""
+
+    ticket: Ticket
+
+
+@value
+class Finished:
+    """The answer is complete. `ttft_s` counts from dispatch to the first token."""
+
+    ticket_id: int
+    ttft_s: float = 0.0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@value
+class Failed:
+    """The replica did not answer. `began` says that bytes of an answer already went to the client: no retry then."""
+
+    ticket_id: int
+    kind: FailureKind
+    began: bool = False
+
+
+@value
+class Abandoned:
+    """The client left, at whatever stage; its upstream call is closed already."""
+
+    ticket_id: int
+
+
+# ---- events: replicas ------------------------------------------------------------------------------------------------
+
+
+@value
+class ReplicaSpawned:
+    """The process exists; it now loads its model."""
+
+    replica_id: int
+
+
+@value
+class ReplicaLoaded:
+    """The model is in memory; the replica now warms up."""
+
+    replica_id: int
+
+
+@value
+class ReplicaReady:
+    """It answers. `footprint` is what it was measured to take (zero fields: not measured)."""
+
+    replica_id: int
+    footprint: Resources = Resources()
+
+
+class FailureCause(StrEnum):
+    """Why a replica is gone."""
+
+    EXITED = "exited"
+    START_TIMEOUT = "start_timeout"
+    UNHEALTHY = "unhealthy"
+    INVALID_MODEL = "invalid_model"
+
+
+@value
+class ReplicaFailed:
+    """It died or never came up, and nothing of it is left. `reason` is one sentence for a person."""
+
+    replica_id: int
+    cause: FailureCause
+    reason: str
+
+
+@value
+class ReplicaHealthy:
+    """The answer to `ProbeReplica`: it is alive and well."""
+
+    replica_id: int
+
+
+@value
+class ReplicaStopped:
+    """A `StopReplica` is done and nothing of the replica is left."""
+
+    replica_id: int
+
+
+# ---- events: time and will -------------------------------------------------------------------------------------------
+
+
+@value
+class Woke:
+    """The instant the core asked for with `next_wake()` has come."""
+
+
+@value
+class DrainOrdered:
+    """The whole service shall end: take nothing new, finish what is in flight."""
+
+
+Event: TypeAlias = (
+    Arrived
+    | Finished
+    | Failed
+    | Abandoned
+    | ReplicaSpawned
+    | ReplicaLoaded
+    | ReplicaReady
+    | ReplicaFailed
+    | ReplicaHealthy
+    | ReplicaStopped
+    | Woke
+    | DrainOrdered
+)
+
+# ---- effects ---------------------------------------------------------------------------------------------------------
+
+
+@value
+class Dispatch:
+    """Send this ticket to this replica now. `cold_start_s` is how long the pool kept it waiting for one to load."""
+
+    ticket_id: int
+    replica_id: int
+    cold_start_s: float = 0.0
+
+
+@value
+class Refuse:
+    """Tell the client no. `retry_after_s` is the predicted time until a retry may succeed; 0 when it cannot help."""
+
+    ticket_id: int
+    reason: RefusalReason
+    retry_after_s: float
+
+
+@value
+class StartReplica:
+    """Order a new replica of this pool from its driver."""
+
+    pool: str
+    replica_id: int
+
+
+@value
+class StopReplica:
+    """End a replica that serves nobody any more; `reason` is one sentence for a person."""
+
+    replica_id: int
+    reason: str
+
+
+@value
+class ProbeReplica:
+    """Find out at once whether a replica that lost a call is alive."""
+
+    replica_id: int
+
+
+@value
+class RecordDecision:
+    """Keep what the scaler saw, wanted and was allowed, so that `toque why` can tell."""
+
+    decision: "Decision"
+
+
+@value
+class Observation:
+    """What a pool looked like when its scaler was asked. Averages are over the stable and the burst window."""
+
+    in_flight: int
+    waiting: int
+    ready: int
+    starting: int
+    draining: int
+    demand_stable: float
+    demand_burst: float
+    arrivals_per_s: float
+    slots: int
+    cold_start_s: float
+    waiting_s: float
+
+
+@value
+class Desired:
+    """What a policy wants, and why in one sentence. It knows no bounds; the guard applies them."""
+
+    replicas: int
+    reason: str
+
+
+@value
+class Decision:
+    """One scaling decision: what was seen, wanted by the policy, allowed by the guard, and fitted by the fleet."""
+
+    pool: str
+    observation: Observation
+    desired: Desired
+    allowed: Desired
+    before: int
+    after: int
+    shortage: str = ""
+
+
+Effect: TypeAlias = Dispatch | Refuse | StartReplica | StopReplica | ProbeReplica | RecordDecision

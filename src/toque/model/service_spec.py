@@ -1,0 +1,100 @@
+"""The whole configuration as one frozen value: what `toque.toml` becomes.
+
+Law: config.py makes it, app.py reads it, and nobody else sees a settings file or an environment variable.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toque.model.agent_spec import ModelSpec
+from toque.model.resources import Resources
+from toque.model.setting import Setting, setting
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """One API key: never the key, only its digest. An empty `models` allows every model."""
+
+    name: str
+    sha256: str
+    models: frozenset[str] = frozenset()
+    service_class: str = "interactive"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSpec:
+    """What the gateway accepts and how long it waits."""
+
+    body_bytes_max: int = setting(
+        64 * 2**20, Setting("Request body at most; images in messages are large.", "bytes", minimum=1024)
+    )
+    header_bytes_max: int = setting(
+        32 * 2**10, Setting("Header block at most; real clients send under 4 KiB.", "bytes", minimum=1024)
+    )
+    header_fields_max: int = setting(100, Setting("Header fields at most.", minimum=10))
+    url_bytes_max: int = setting(8 * 2**10, Setting("Request target at most.", "bytes", minimum=128))
+    header_read_s: float = setting(
+        10.0, Setting("A header must be complete within this time; else 408.", "s", above=0)
+    )
+    keep_alive_s: float = setting(75.0, Setting("An idle connection is closed after this.", "s", above=0))
+    connections_max: int = setting(10_000, Setting("Open client connections at most; more get 503.", minimum=1))
+    connect_s: float = setting(2.0, Setting("Connecting to a replica may take this long.", "s", above=0))
+    ttft_s: float = setting(60.0, Setting("Dispatch to the first byte of an answer.", "s", above=0))
+    inter_token_s: float = setting(30.0, Setting("Gap between two pieces of an answer.", "s", above=0))
+    request_s: float = setting(
+        600.0, Setting("Whole request, queue included; the default timeout of the OpenAI SDK.", "s", above=0)
+    )
+    slow_reader_s: float = setting(
+        60.0, Setting("A client that takes nothing for this long is cut off.", "s", above=0)
+    )
+    stream_buffer_bytes: int = setting(
+        256 * 2**10,
+        Setting("Bytes of a stream held for a slow reader before the replica is paused.", "bytes", minimum=16384),
+    )
+    heartbeat_s: float = setting(
+        1.0, Setting("A held stream gets its first comment line after this, then one each 10 s.", "s", above=0)
+    )
+    idle_upstream_connections_max: int = setting(
+        64, Setting("Idle connections kept to one replica.", minimum=0)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSpec:
+    """What is written down, and where."""
+
+    state_dir: str = setting(
+        "", Setting("Where the ledger and downloaded models live (empty: toque under $XDG_CACHE_HOME or ~/.cache).")
+    )
+    journal: str = setting("", Setting("File for the journal of (now, event, effects); empty keeps only the ring."))
+    journal_bytes_max: int = setting(
+        2**30, Setting("The journal file stops growing here, and says so in its last line.", "bytes", minimum=4096)
+    )
+    journal_ring: int = setting(
+        20_000, Setting("Steps of the core kept in memory for `toque why`; about 0.5 KiB each.", minimum=100)
+    )
+    access_log: str = setting("-", Setting("Access lines: a file, `-` for standard error, or empty for none."))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """Everything. `capacity` zero fields were filled by app.py with what the machine has."""
+
+    models: tuple[ModelSpec, ...]
+    listen: str = setting("127.0.0.1:8080", Setting("Address and port of the API. Anything but loopback needs keys."))
+    admin_listen: str = setting(
+        "127.0.0.1:8081", Setting("Address and port of metrics and admin; loopback only. `off` for none.")
+    )
+    keys: tuple[KeySpec, ...] = ()
+    limits: LimitSpec = field(default_factory=LimitSpec)
+    records: RecordSpec = field(default_factory=RecordSpec)
+    capacity: Resources = field(default_factory=Resources)
+    driver: str = setting("process", Setting("Where replicas of local models run: process."))
+    drain_s_max: float = setting(
+        30.0, Setting("After SIGTERM, requests in flight may take this long.", "s", minimum=0)
+    )
+    lame_duck_s: float = setting(
+        5.0, Setting("After SIGTERM, new requests are still answered (with 503) this long.", "s", minimum=0)
+    )
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Dotted setting name -> where its value came from (`toque.toml:4`, `TOQUE_LISTEN`, `--listen`, `default`)."""

@@ -1,0 +1,174 @@
+"""Specs: every setting of the deciding part, with its unit, its default and the reason for it.
+
+Law: a spec is frozen, complete and already validated. What can grow has its limit here.
+"""
+
+from dataclasses import dataclass, field
+
+from toque.model.resources import Resources
+from toque.model.setting import Setting, setting
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """The waiting line of one pool."""
+
+    length_max: int = setting(
+        256,
+        Setting("Requests that may wait at once; a person does not outwait more than this at usual speeds.", minimum=0),
+    )
+    wait_s_max: float = setting(
+        30.0, Setting("A request that waited this long is refused; callers time out soon after.", "s", above=0)
+    )
+    ageing_s: float = setting(
+        30.0,
+        Setting("A batch request that waited this long is aged: it may take its small share of slots.", "s", minimum=0),
+    )
+    batch_share_ratio: float = setting(
+        0.05,
+        Setting(
+            "Share of dispatches that aged batch requests get while interactive ones wait too, so that batch always "
+            "moves and interactive is slowed by at most this.",
+            minimum=0,
+            maximum=0.5,
+        ),
+    )
+    cold_wait_s_max: float = setting(
+        120.0,
+        Setting(
+            "Instead of wait_s_max while no replica is ready yet: a cold model may take this long to load.",
+            "s",
+            above=0,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaBounds:
+    """How many replicas a pool may have, and how fast that number may move."""
+
+    minimum_warm: int = setting(1, Setting("Replicas kept whatever the load. 0 allows scaling to zero.", minimum=0))
+    maximum: int = setting(1, Setting("Replicas at most.", minimum=1))
+    idle_to_zero_s: float = setting(
+        600.0,
+        Setting("With minimum_warm 0: the last replica stops after this long without a request.", "s", minimum=0),
+    )
+    scale_down_delay_s: float = setting(
+        60.0,
+        Setting(
+            "Demand must stay lower this long before replicas stop: a pause in talk is shorter than a minute.",
+            "s",
+            minimum=0,
+        ),
+    )
+    step_up_max: int = setting(
+        4, Setting("Replicas ordered at most in one decision (or as many as are live, if more).", minimum=1)
+    )
+    step_down_max: int = setting(
+        1, Setting("Replicas drained at most in one decision: shrinking is never urgent.", minimum=1)
+    )
+    startup_timeout_s: float = setting(
+        120.0, Setting("A replica that is not ready by then is stopped and counted as failed.", "s", above=0)
+    )
+    drain_s_max: float = setting(
+        30.0, Setting("Grace of a draining replica for its requests in flight.", "s", minimum=0)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingSpec:
+    """Which policy says how many replicas are wanted, and its numbers."""
+
+    policy: str = setting(
+        "concurrency",
+        Setting("concurrency, rate or fixed; or package.module:Class of your own."),
+    )
+    target: float = setting(
+        0.0,
+        Setting(
+            "concurrency: wanted in-flight requests per replica (0: 70 % of its slots). rate: wanted requests/s per "
+            "replica (0: 1). fixed: the number of replicas (0: minimum_warm).",
+            minimum=0,
+        ),
+    )
+    interval_s: float = setting(
+        0.0, Setting("Time between decisions (0: the policy's own: concurrency 2, rate 5, fixed 10).", "s", minimum=0)
+    )
+    stable_window_s: float = setting(
+        60.0, Setting("Long load average; Knative's default, long enough to see through noise.", "s", minimum=1)
+    )
+    burst_window_s: float = setting(
+        6.0, Setting("Short load average that notices a burst; a tenth of the stable one.", "s", minimum=1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RestartSpec:
+    """What happens when replicas die by themselves."""
+
+    backoff_s_min: float = setting(0.5, Setting("Wait before the first replacement.", "s", above=0))
+    backoff_s_max: float = setting(30.0, Setting("The wait doubles with each failure up to this.", "s", above=0))
+    crash_loop_failures: int = setting(
+        5, Setting("So many early deaths in crash_loop_window_s are a crash loop.", minimum=2)
+    )
+    crash_loop_window_s: float = setting(60.0, Setting("See crash_loop_failures.", "s", above=0))
+    early_death_s: float = setting(5.0, Setting("A death within this time of the start is early.", "s", above=0))
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """How often a failed request is put back to the front of the line."""
+
+    attempts_max: int = setting(
+        1, Setting("Retries of one request, and only before its first byte: two losses are no accident.", minimum=0)
+    )
+    budget_ratio: float = setting(
+        0.2,
+        Setting("Retries in flight, as a share of requests in flight: retries must not double a load.", minimum=0),
+    )
+    budget_min: int = setting(
+        10, Setting("Retries always allowed: one replica's death must not exhaust a small pool's budget.", minimum=0)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """Phases of a replica's start in seconds: as measured before (the ledger), or a guess."""
+
+    spawn_s: float = 0.0
+    load_s: float = 0.0
+    warm_up_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """From `StartReplica` to `ReplicaReady`."""
+        return self.spawn_s + self.load_s + self.warm_up_s
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """One model's pool, as the core sees it.
+
+    `footprint` and `cold_start` are what the ledger remembers of this model on this machine, or estimates;
+    `elastic` is false where replicas are somebody else's (a hosted API): then their number never changes.
+    """
+
+    name: str
+    slots: int = 1
+    queue: QueueSpec = field(default_factory=QueueSpec)
+    replicas: ReplicaBounds = field(default_factory=ReplicaBounds)
+    scaling: ScalingSpec = field(default_factory=ScalingSpec)
+    restart: RestartSpec = field(default_factory=RestartSpec)
+    retry: RetrySpec = field(default_factory=RetrySpec)
+    routing: str = "least_loaded"
+    footprint: Resources = field(default_factory=Resources)
+    cold_start: ColdStart = field(default_factory=ColdStart)
+    elastic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSpec:
+    """All pools and the one budget they share."""
+
+    pools: tuple[PoolSpec, ...]
+    capacity: Resources

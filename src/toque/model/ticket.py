@@ -1,0 +1,60 @@
+"""Ticket: a request as the core sees it, without its text.
+
+Law: a ticket ends exactly once, as finished, failed, refused or abandoned.
+"""
+
+from enum import StrEnum
+
+from toque.model.value import value
+
+
+class ServiceClass(StrEnum):
+    """Who is waiting: a person (`interactive`) or a job (`batch`)."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+@value
+class Ticket:
+    """One request for one pool.
+
+    `deadline` is the instant (float seconds of the fleet's clock) after which an answer is worthless; the pool's queue
+    may give up earlier. `tenant` is the name of the key, never the key.
+    """
+
+    id: int
+    pool: str
+    deadline: float
+    service_class: ServiceClass = ServiceClass.INTERACTIVE
+    tenant: str = ""
+
+
+class RefusalReason(StrEnum):
+    """Why a ticket got no replica. The value is the `code` a client reads (docs/reference/errors.md)."""
+
+    QUEUE_FULL = "queue_full"
+    QUEUE_TIMEOUT = "queue_timeout"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    MODEL_LOADING = "model_loading"
+    NO_HEALTHY_REPLICA = "no_healthy_replica"
+    NO_CAPACITY = "no_capacity"
+    DRAINING = "draining"
+    MODEL_NOT_FOUND = "model_not_found"
+    UPSTREAM_LOST = "upstream_lost"
+
+
+class FailureKind(StrEnum):
+    """What went wrong between the gateway and a replica, by what may be concluded from it.
+
+    `NOT_SENT`: the request never reached the replica (refused, reset before a byte went out), so a retry is free.
+    `LOST`: the connection ended before the answer did. `TIMEOUT`: no first token, or too long a gap.
+    `INVALID`: an answer that is no answer. `ERROR`: the replica said 5xx. `BUSY`: it said 429 or 503.
+    """
+
+    NOT_SENT = "not_sent"
+    LOST = "lost"
+    TIMEOUT = "timeout"
+    INVALID = "invalid"
+    ERROR = "error"
+    BUSY = "busy"

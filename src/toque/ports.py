@@ -1,0 +1,136 @@
+"""What the shell needs from the world, as protocols. Whoever implements one imports this page, never the core.
+
+Law: a driver's and an agent's methods return at once or are `async`; none blocks the event loop.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
+from toque.model.endpoint import Endpoint
+from toque.model.inference import Completion, Delta, PromptContext
+from toque.model.messages import Effect, Event
+
+Report: TypeAlias = Callable[[Event], None]
+"""How a driver tells what became of an order: called on the event loop, any number of times, in order."""
+
+
+class InferenceAgent(Protocol):
+    """The contract between an application and a model.
+
+    Cancelling the task that awaits `generate`, or closing the iterator of `stream`, closes the upstream call and stops
+    its decoding. Raises `CallerError` for what the model cannot do, `UpstreamError` when the model fails, and
+    `RefusedError` when the fleet has no room.
+    """
+
+    async def generate(self, context: PromptContext) -> Completion:
+        """Answer in one piece."""
+        ...
+
+    def stream(self, context: PromptContext) -> AsyncIterator[Delta]:
+        """Answer piece by piece; the last delta carries the finish reason and the usage."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A child process to run: an argument list (never a shell line) and what is added to its minimal environment.
+
+    `secret` is this child's own: it expects it as a bearer token. It reaches the child by `environment`, never by argv.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a model's replicas understand: which paths, and which request fields besides the common ones.
+
+    `routes` are path ends such as `/chat/completions`. `fields` are the request fields that may reach the replica; all
+    others are dropped. `model` replaces the `model` of a request (empty: passed on as it is).
+    """
+
+    routes: frozenset[str]
+    fields: frozenset[str]
+    model: str = ""
+
+
+class AgentKind(Protocol):
+    """One kind of agent: how it is launched, what it understands, and how to talk to one replica of it."""
+
+    def launch(self, spec: AgentSpec, secret: Secret) -> Launch | None:
+        """Say how to run a replica here, or None where replicas run elsewhere (a hosted API)."""
+        ...
+
+    def endpoint(self, spec: AgentSpec) -> Endpoint | None:
+        """Say where the replica is when it runs elsewhere. Raises `ConfigError` for a bad URL or key reference."""
+        ...
+
+    def dialect(self, spec: AgentSpec) -> Dialect:
+        """Say what its replicas understand."""
+        ...
+
+    def connect(self, endpoint: Endpoint, spec: AgentSpec) -> InferenceAgent:
+        """Return the contract over one replica; it opens connections only when used."""
+        ...
+
+    def check(self, spec: AgentSpec) -> None:
+        """Look at the files and settings without starting anything. Raises `ConfigError` naming path and reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """What a driver knows of a replica beyond its state: for `toque ps`, never for decisions."""
+
+    pid: int = 0
+    progress_ratio: float = 0.0
+    memory_bytes: int = 0
+    last_lines: tuple[str, ...] = field(default=())
+
+
+class Driver(Protocol):
+    """Where replicas run. `start`, `stop` and `probe` return at once; `Report` tells what came of them.
+
+    A start is reported as ReplicaSpawned, ReplicaLoaded, ReplicaReady or ReplicaFailed at any point; a stop as
+    ReplicaStopped (also when the replica died meanwhile); a death nobody ordered as ReplicaFailed; a probe as
+    ReplicaHealthy or ReplicaFailed. After ReplicaFailed and ReplicaStopped nothing of the replica is left.
+    """
+
+    def start(self, replica_id: int, model: ModelSpec) -> None:
+        """Begin to start a replica."""
+        ...
+
+    def stop(self, replica_id: int) -> None:
+        """Begin to end a replica: asked first, forced after a grace."""
+        ...
+
+    def probe(self, replica_id: int) -> None:
+        """Find out now whether the replica is alive."""
+        ...
+
+    def endpoint(self, replica_id: int) -> Endpoint | None:
+        """Where a replica is reached; None before it is ready and after it is gone."""
+        ...
+
+    def is_ours(self, replica_id: int) -> bool:
+        """Say whether the process behind the endpoint is still the one we started (asked after each connect)."""
+        ...
+
+    def status(self, replica_id: int) -> ReplicaStatus:
+        """What is known for display; empty when the replica is unknown."""
+        ...
+
+    async def close(self) -> None:
+        """End every replica and wait until nothing is left."""
+        ...
+
+
+class Journal(Protocol):
+    """Where each step of the core is kept."""
+
+    def record(self, now: float, event: Event, effects: list[Effect]) -> None:
+        """Keep one step. Cheap: it is on the hot path."""
+        ...
