@@ -1,0 +1,1 @@
+"""What speaks to a model. One file a kind, one table line."""

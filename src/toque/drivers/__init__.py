@@ -1,0 +1,1 @@
+"""Where replicas run. One file a driver, one table line."""

@@ -1,0 +1,1 @@
+"""What clients talk to: the door, the relay and the cold routes."""

@@ -40,9 +40,7 @@ class AgentSpec:
     threads: int = setting(
         0, Setting("Processor threads of a replica (0: cores of the machine, shared among its replicas).", minimum=0)
     )
-    context_tokens: int = setting(
-        2048, Setting("Context of each slot; memory grows with it.", "tokens", minimum=64)
-    )
+    context_tokens: int = setting(2048, Setting("Context of each slot; memory grows with it.", "tokens", minimum=64))
     embeddings: bool = setting(False, Setting("Also answer /v1/embeddings (llama.cpp: mean pooling)."))  # noqa: FBT003
     fields: tuple[str, ...] = setting(
         (), Setting("Further request fields to pass on to the replica; all other unknown fields are dropped.")

@@ -37,8 +37,14 @@ class CallerError(ToqueError):
     type = "invalid_request_error"
     code = "invalid_value"
 
-    def __init__(  # noqa: PLR0913 - an error is built in one place and read in many
-        self, message: str, *, status: int = 400, type: str = "", code: str = "", param: str = "",  # noqa: A002
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        type: str = "",
+        code: str = "",
+        param: str = "",
         retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(message, code=code, param=param, retry_after_s=retry_after_s)
@@ -102,25 +108,39 @@ _BUSY = "service_unavailable_error"
 REFUSALS: dict[RefusalReason, tuple[int, str, str]] = {
     RefusalReason.QUEUE_FULL: (503, _BUSY, "The waiting line of this model is full. Try again after Retry-After."),
     RefusalReason.QUEUE_TIMEOUT: (
-        503, _BUSY, "No slot became free within the longest allowed wait. Try again after Retry-After.",
+        503,
+        _BUSY,
+        "No slot became free within the longest allowed wait. Try again after Retry-After.",
     ),
     RefusalReason.DEADLINE_EXCEEDED: (
-        504, "timeout_error", "The deadline of this request passed while it waited. Allow more time or send less load.",
+        504,
+        "timeout_error",
+        "The deadline of this request passed while it waited. Allow more time or send less load.",
     ),
     RefusalReason.MODEL_LOADING: (
-        503, _BUSY, "The model is still loading. Try again after Retry-After.",
+        503,
+        _BUSY,
+        "The model is still loading. Try again after Retry-After.",
     ),
     RefusalReason.NO_HEALTHY_REPLICA: (
-        503, _BUSY, "No replica of this model is healthy. `toque ps` on the server says why. Try again after Retry-After.",
+        503,
+        _BUSY,
+        "No replica of this model is healthy. `toque ps` on the server says why. Try again after Retry-After.",
     ),
     RefusalReason.NO_CAPACITY: (
-        503, _BUSY, "This model does not fit into the free capacity now. `toque why` on the server says what is missing.",
+        503,
+        _BUSY,
+        "This model does not fit into the free capacity now. `toque why` on the server says what is missing.",
     ),
     RefusalReason.DRAINING: (503, _BUSY, "This server is shutting down. Send the request to another one."),
     RefusalReason.MODEL_NOT_FOUND: (
-        404, "invalid_request_error", "There is no such model here. GET /v1/models lists those your key may use.",
+        404,
+        "invalid_request_error",
+        "There is no such model here. GET /v1/models lists those your key may use.",
     ),
     RefusalReason.UPSTREAM_LOST: (
-        502, "upstream_error", "The replica was lost before it answered, and so was the retry. Try again.",
+        502,
+        "upstream_error",
+        "The replica was lost before it answered, and so was the retry. Try again.",
     ),
 }

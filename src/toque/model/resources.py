@@ -39,8 +39,7 @@ class Resources:
             lacks.append(f"needs {self.cores:g} cores, {room.cores:g} left")
         if self.gpu_memory_bytes > room.gpu_memory_bytes:
             lacks.append(
-                f"needs {mebibytes(self.gpu_memory_bytes)} of GPU memory, "
-                f"{mebibytes(room.gpu_memory_bytes)} left"
+                f"needs {mebibytes(self.gpu_memory_bytes)} of GPU memory, {mebibytes(room.gpu_memory_bytes)} left"
             )
         return "; ".join(lacks)
 

@@ -33,9 +33,7 @@ class LimitSpec:
     )
     header_fields_max: int = setting(100, Setting("Header fields at most.", minimum=10))
     url_bytes_max: int = setting(8 * 2**10, Setting("Request target at most.", "bytes", minimum=128))
-    header_read_s: float = setting(
-        10.0, Setting("A header must be complete within this time; else 408.", "s", above=0)
-    )
+    header_read_s: float = setting(10.0, Setting("A header must be complete within this time; else 408.", "s", above=0))
     keep_alive_s: float = setting(75.0, Setting("An idle connection is closed after this.", "s", above=0))
     connections_max: int = setting(10_000, Setting("Open client connections at most; more get 503.", minimum=1))
     connect_s: float = setting(2.0, Setting("Connecting to a replica may take this long.", "s", above=0))
@@ -44,9 +42,7 @@ class LimitSpec:
     request_s: float = setting(
         600.0, Setting("Whole request, queue included; the default timeout of the OpenAI SDK.", "s", above=0)
     )
-    slow_reader_s: float = setting(
-        60.0, Setting("A client that takes nothing for this long is cut off.", "s", above=0)
-    )
+    slow_reader_s: float = setting(60.0, Setting("A client that takes nothing for this long is cut off.", "s", above=0))
     stream_buffer_bytes: int = setting(
         256 * 2**10,
         Setting("Bytes of a stream held for a slow reader before the replica is paused.", "bytes", minimum=16384),
@@ -54,9 +50,7 @@ class LimitSpec:
     heartbeat_s: float = setting(
         1.0, Setting("A held stream gets its first comment line after this, then one each 10 s.", "s", above=0)
     )
-    idle_upstream_connections_max: int = setting(
-        64, Setting("Idle connections kept to one replica.", minimum=0)
-    )
+    idle_upstream_connections_max: int = setting(64, Setting("Idle connections kept to one replica.", minimum=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +84,7 @@ class ServiceSpec:
     records: RecordSpec = field(default_factory=RecordSpec)
     capacity: Resources = field(default_factory=Resources)
     driver: str = setting("process", Setting("Where replicas of local models run: process."))
-    drain_s_max: float = setting(
-        30.0, Setting("After SIGTERM, requests in flight may take this long.", "s", minimum=0)
-    )
+    drain_s_max: float = setting(30.0, Setting("After SIGTERM, requests in flight may take this long.", "s", minimum=0))
     lame_duck_s: float = setting(
         5.0, Setting("After SIGTERM, new requests are still answered (with 503) this long.", "s", minimum=0)
     )

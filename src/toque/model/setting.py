@@ -4,7 +4,7 @@ Law: config, the reference page and the JSON Schema are all generated from these
 """
 
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 _T = TypeVar("_T")
 
@@ -22,4 +22,5 @@ class Setting:
 
 def setting(default: _T, about: Setting) -> _T:
     """Declare a dataclass field with a default and its description."""
-    return cast(_T, field(default=default, metadata={"setting": about}))
+    made: _T = field(default=default, metadata={"setting": about})
+    return made

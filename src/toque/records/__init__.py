@@ -1,0 +1,1 @@
+"""What is written down: journal, ledger, metrics, access lines. Nothing here decides."""

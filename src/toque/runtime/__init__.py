@@ -1,0 +1,1 @@
+"""The hands: one controller owns the fleet, one actuator carries out what it wishes."""

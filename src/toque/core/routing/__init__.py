@@ -1,0 +1,1 @@
+"""Which ready replica takes a ticket. One policy a file, one table line."""
