@@ -42,15 +42,15 @@ class CallerError(ToqueError):
         message: str,
         *,
         status: int = 400,
-        type: str = "",
+        error_type: str = "",
         code: str = "",
         param: str = "",
         retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(message, code=code, param=param, retry_after_s=retry_after_s)
         self.status = status
-        if type:
-            self.type = type
+        if error_type:
+            self.type = error_type
 
 
 class ConfigError(CallerError):

@@ -1,0 +1,44 @@
+"""The one capacity budget all pools share.
+
+Law: a replica is started only when its footprint fits into what is left. What replicas turn out to take when measured may
+overdraw the budget (they are there already), but then nothing more is started.
+"""
+
+from toque.model.resources import Resources
+
+
+class Budget:
+    """Capacity, and what each replica takes of it."""
+
+    __slots__ = ("_taken", "_used", "capacity")
+
+    def __init__(self, capacity: Resources) -> None:
+        self.capacity = capacity
+        self._used = Resources()
+        self._taken: dict[int, Resources] = {}
+
+    @property
+    def free(self) -> Resources:
+        """What is left."""
+        return self.capacity.minus(self._used)
+
+    @property
+    def used(self) -> Resources:
+        """What all replicas take together."""
+        return self._used
+
+    def shortage(self, footprint: Resources) -> str:
+        """Say what is missing for one more of this footprint; empty when it fits."""
+        return footprint.shortage(self.free)
+
+    def take(self, replica_id: int, footprint: Resources) -> None:
+        """Reserve for a replica, or correct its reservation to what was measured."""
+        self.release(replica_id)
+        self._taken[replica_id] = footprint
+        self._used = self._used.plus(footprint)
+
+    def release(self, replica_id: int) -> None:
+        """Give back what a replica took."""
+        footprint = self._taken.pop(replica_id, None)
+        if footprint is not None:
+            self._used = self._used.minus(footprint)

@@ -1,0 +1,197 @@
+"""The fleet: all pools under one capacity budget. The whole mind behind two calls, `handle` and `next_wake`.
+
+Law: `handle(event, now)` returns what should happen and touches nothing else; the same events at the same times give the
+same effects, always. Nothing here polls: `next_wake` names the next instant at which time alone changes anything.
+"""
+
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from typing import TypeAlias, assert_never
+
+from toque.core.budget import Budget
+from toque.core.forecast import spread
+from toque.core.journey import Journey
+from toque.core.lifecycle import Step
+from toque.core.pool import Pool
+from toque.core.roster import Roster
+from toque.core.routing import ROUTERS
+from toque.core.scaler import Scaler
+from toque.core.scaling import POLICIES, PolicyTable
+from toque.core.supply import Supply
+from toque.core.swap import room_makers
+from toque.model.messages import (
+    Abandoned,
+    Arrived,
+    DrainOrdered,
+    Effect,
+    Event,
+    Failed,
+    Finished,
+    Refuse,
+    ReplicaFailed,
+    ReplicaHealthy,
+    ReplicaLoaded,
+    ReplicaReady,
+    ReplicaSpawned,
+    ReplicaStopped,
+    Woke,
+)
+from toque.model.spec import FleetSpec, PoolSpec
+from toque.model.ticket import RefusalReason, Ticket
+
+ReplicaEvent: TypeAlias = (
+    ReplicaSpawned | ReplicaLoaded | ReplicaReady | ReplicaHealthy | ReplicaFailed | ReplicaStopped
+)
+
+
+class Fleet:
+    """All pools. `now` is float seconds of one monotonic clock, never smaller than at the call before."""
+
+    def __init__(self, spec: FleetSpec, now: float, policies: PolicyTable = POLICIES) -> None:
+        self.spec = spec
+        self.budget = Budget(spec.capacity)
+        self.is_draining = False
+        self.pools: dict[str, Pool] = {}
+        self.journeys: dict[int, Journey] = {}
+        self._replica_ids = count(1)
+        self._owners: dict[int, Pool] = {}
+        self._short: dict[str, None] = {}
+        self._wakes: list[tuple[float, str]] = []
+        self._wake_of: dict[str, float] = {}
+        for pool in spec.pools:
+            self.pools[pool.name] = self._open(pool, now, policies)
+            self._wake_of[pool.name] = now
+            heappush(self._wakes, (now, pool.name))
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take one event in and return the effects, in the order in which they should be carried out."""
+        out: list[Effect] = []
+        match event:
+            case Arrived(ticket):
+                self._arrived(ticket, now, out)
+            case Finished(ticket_id) | Abandoned(ticket_id) | Failed(ticket_id):
+                self._ended(event, ticket_id, now, out)
+            case Woke():
+                self._woke(now, out)
+            case DrainOrdered():
+                self.is_draining = True
+            case _:
+                self._replica_event(event, now, out)
+        return out
+
+    def next_wake(self) -> float:
+        """When to send `Woke` if nothing else happens before; inf for never. It may be early, never late."""
+        return self._wakes[0][0] if self._wakes else inf
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    def _arrived(self, ticket: Ticket, now: float, out: list[Effect]) -> None:
+        pool = self.pools.get(ticket.pool)
+        if pool is None:
+            out.append(Refuse(ticket.id, RefusalReason.MODEL_NOT_FOUND, 0.0))
+        elif self.is_draining:
+            out.append(Refuse(ticket.id, RefusalReason.DRAINING, spread(1.0, ticket.id)))
+        else:
+            pool.arrive(ticket, now, out)
+            self._settle(pool, now, out)
+
+    def _ended(self, event: Finished | Abandoned | Failed, ticket_id: int, now: float, out: list[Effect]) -> None:
+        journey = self.journeys.get(ticket_id)
+        if journey is None:  # refused meanwhile, or reported twice: it ended already
+            return
+        pool = self.pools[journey.ticket.pool]
+        match event:
+            case Finished():
+                pool.finished(journey, now, out)
+            case Abandoned():
+                pool.abandoned(journey, now, out)
+            case Failed():
+                pool.failed(journey, event, now, out)
+            case _:
+                assert_never(event)
+        self._settle(pool, now, out)
+
+    # ---- replicas ----------------------------------------------------------------------------------------------------
+
+    def _replica_event(self, event: ReplicaEvent, now: float, out: list[Effect]) -> None:
+        pool = self._owners.get(event.replica_id)
+        if pool is None:  # a late word about a replica that is gone
+            return
+        replica = pool.supply.roster.replicas[event.replica_id]
+        match event:
+            case ReplicaSpawned():
+                pool.supply.roster.step(replica, Step.SPAWNED, now)
+            case ReplicaLoaded():
+                pool.supply.roster.step(replica, Step.LOADED, now)
+            case ReplicaReady():
+                pool.replica_ready(replica, event, now, out)
+            case ReplicaHealthy():
+                pool.replica_healthy(replica, now, out)
+            case ReplicaFailed():
+                del self._owners[replica.id]
+                pool.replica_failed(replica, event, now, out)
+            case ReplicaStopped():
+                del self._owners[replica.id]
+                pool.replica_stopped(replica, now, out)
+            case _:
+                assert_never(event)
+        self._settle(pool, now, out)
+        self._offer_room(now, out)
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def _woke(self, now: float, out: list[Effect]) -> None:
+        while self._wakes and self._wakes[0][0] <= now:
+            at, name = heappop(self._wakes)
+            if at != self._wake_of[name]:  # an earlier wake took its place
+                continue
+            self._wake_of[name] = inf
+            pool = self.pools[name]
+            if pool.next_wake() <= now:
+                pool.wake(now, out)
+            self._settle(pool, now, out)
+
+    def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
+        """After a pool changed: remember its next instant, and whether it lacks room."""
+        name = pool.spec.name
+        at = pool.next_wake()
+        if at < self._wake_of[name]:
+            self._wake_of[name] = at
+            heappush(self._wakes, (at, name))
+        if pool.supply.shortage:
+            self._short[name] = None
+        if self._short:
+            self._make_room(now, out)
+
+    # ---- room --------------------------------------------------------------------------------------------------------
+
+    def _make_room(self, now: float, out: list[Effect]) -> None:
+        """Stop what others can miss for the pool that has lacked room longest."""
+        name = next(iter(self._short))
+        needy = self.pools[name]
+        if not needy.supply.shortage:
+            del self._short[name]
+            return
+        for pool, replica in room_makers(needy, self.pools.values(), self.budget.free):
+            pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
+            pool.supply.drain(replica, now, out, f"{name} needs the room")
+
+    def _offer_room(self, now: float, out: list[Effect]) -> None:
+        """Something may have been given back: let those who lack room try again, longest first."""
+        for name in list(self._short):
+            pool = self.pools[name]
+            pool.supply.reconcile(now, out)
+            if not pool.supply.shortage:
+                self._short.pop(name, None)
+            self._settle(pool, now, out)
+
+    def _open(self, spec: PoolSpec, now: float, policies: PolicyTable) -> Pool:
+        roster = Roster(spec.slots, ROUTERS[spec.routing]())
+        supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
+        return Pool(spec, supply, Scaler(spec, policies[spec.scaling.policy](spec), now), self.journeys)
+
+    def _enter_replica(self, name: str) -> int:
+        replica_id = next(self._replica_ids)
+        self._owners[replica_id] = self.pools[name]
+        return replica_id

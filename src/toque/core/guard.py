@@ -1,0 +1,87 @@
+"""The guard: bounds, rates and delays around any policy.
+
+Law: whatever a policy says, there are never fewer than minimum warm and never more than maximum replicas; growth and
+shrinking have a step rate; shrinking waits for demand that stayed low, and after a (re)start for one filled window.
+"""
+
+from collections import deque
+
+from toque.model.messages import Desired, Observation
+from toque.model.spec import PoolSpec
+
+
+class Guard:
+    """Turns what a policy wants into what it may have."""
+
+    __slots__ = ("_born", "_bounds", "_idle_since", "_recent", "_stable_window_s")
+
+    def __init__(self, spec: PoolSpec, now: float) -> None:
+        self._bounds = spec.replicas
+        self._stable_window_s = spec.scaling.stable_window_s
+        self._born = now
+        self._recent: deque[tuple[float, int]] = deque()
+        self._idle_since: float | None = now
+
+    def seen(self, demand: int, now: float) -> None:
+        """Learn whether there is any demand at all; idleness counts from its end."""
+        if demand:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+
+    def allow(self, desired: Desired, seen: Observation, now: float) -> Desired:
+        """Bound what is desired: more replicas by a step, as many as there are, or fewer after a calm."""
+        live = seen.ready + seen.starting
+        bounded = min(max(desired.replicas, self._bounds.minimum_warm), self._bounds.maximum)
+        highest = self._highest_recent(bounded, now)
+        if bounded < live:
+            return self._shrink(desired, live, highest, now)
+        step = max(self._bounds.step_up_max, live)
+        return _told(min(bounded, live + step), desired, bounded)
+
+    def _shrink(self, desired: Desired, live: int, highest: int, now: float) -> Desired:
+        """Allow fewer replicas.
+
+        1. not before one stable window after the start; 2. not before demand stayed low for the delay; 3. to none only
+        after idleness; 4. else down by a step.
+        """
+        if now - self._born < self._stable_window_s:  # 1
+            return Desired(live, f"{desired.reason}; no shrinking until one window has filled")
+        if highest >= live:  # 2
+            return Desired(live, f"{desired.reason}; lower demand has not lasted {self._bounds.scale_down_delay_s:g} s")
+        fewer = max(highest, live - self._bounds.step_down_max)
+        if fewer == 0 and not self._idle_long_enough(now):  # 3
+            return Desired(1, f"{desired.reason}; the last replica stays {self._bounds.idle_to_zero_s:g} s")
+        return _told(fewer, desired, highest)  # 4
+
+    def zero_at(self) -> float | None:
+        """When the last replica may go, if nothing arrives until then; None where a minimum is kept or demand is there."""
+        if self._bounds.minimum_warm or self._idle_since is None:
+            return None
+        return self._idle_since + self._bounds.idle_to_zero_s
+
+    def _idle_long_enough(self, now: float) -> bool:
+        at = self.zero_at()
+        return at is not None and now >= at
+
+    def _highest_recent(self, bounded: int, now: float) -> int:
+        """Return the highest recommendation of the last `scale_down_delay_s`; the deque falls monotonically."""
+        recent = self._recent
+        while recent and recent[-1][1] <= bounded:
+            recent.pop()
+        recent.append((now, bounded))
+        while recent[0][0] <= now - self._bounds.scale_down_delay_s and len(recent) > 1:
+            recent.popleft()
+        return recent[0][1]
+
+
+def _told(replicas: int, desired: Desired, bounded: int) -> Desired:
+    """Say in the reason what the guard changed."""
+    reason = desired.reason
+    if bounded > desired.replicas:
+        reason += f"; not below {bounded}"
+    if bounded < desired.replicas:
+        reason += f"; not above {bounded}"
+    if replicas != bounded:
+        reason += f"; in steps, now {replicas}"
+    return Desired(replicas, reason)

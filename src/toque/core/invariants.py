@@ -1,0 +1,63 @@
+"""What must be true of a fleet after every step, checked in tests, simulations and replays.
+
+Law: a broken invariant is a bug of ours, never of the input, so it raises AssertionError with what it found.
+"""
+
+from toque.core.fleet import Fleet
+from toque.core.journey import Journey
+from toque.core.lifecycle import COMING
+from toque.core.pool import Pool
+from toque.model.ticket import ServiceClass
+from toque.model.view import ReplicaState
+
+
+def check_fleet(fleet: Fleet, now: float) -> None:
+    """Check every pool, the shared budget, and that the next wake is known."""
+    waiting: set[int] = set()
+    for pool in fleet.pools.values():
+        in_line = {journey.ticket.id for journey in pool.line.waiting()}
+        waiting |= in_line
+        journeys = [j for j in fleet.journeys.values() if j.ticket.pool == pool.spec.name]
+        check_line(pool, journeys, in_line)
+        check_replicas(pool, journeys)
+        assert fleet.next_wake() <= max(now, pool.next_wake()), f"{pool.spec.name} would oversleep"
+    check_budget(fleet)
+    assert waiting <= fleet.journeys.keys(), "somebody waits whose request has ended"
+
+
+def check_line(pool: Pool, journeys: list[Journey], in_line: set[int]) -> None:
+    """Bounded, and exactly those wait who have no replica; nobody waits beside a free slot."""
+    for service_class in ServiceClass:
+        retried = pool.retries_live
+        assert pool.line.length(service_class) <= pool.spec.queue.length_max + retried, (
+            "the line is longer than its bound"
+        )
+    assert in_line == {j.ticket.id for j in journeys if j.replica_id is None}, "waiting and without a replica differ"
+    assert not (pool.line and pool.supply.roster.choose(None)), "somebody waits while a slot is free"
+    assert pool.scaler.demand == len(journeys), "the load window lost count"
+    deadline = pool.line.next_deadline()
+    assert deadline is None or deadline <= min(j.give_up_at for j in pool.line.waiting()), (
+        "a deadline would pass unseen"
+    )
+
+
+def check_replicas(pool: Pool, journeys: list[Journey]) -> None:
+    """Slots, counts and bounds agree with what the replicas themselves say."""
+    roster = pool.supply.roster
+    replicas = list(roster.replicas.values())
+    for replica in replicas:
+        assert 0 <= replica.in_flight <= replica.slots, f"replica {replica.id} has {replica.in_flight} in flight"
+        mine = sum(j.replica_id == replica.id for j in journeys)
+        assert mine == replica.in_flight, f"replica {replica.id}: {mine} journeys, {replica.in_flight} slots taken"
+    states = [replica.state for replica in replicas]
+    assert roster.ready == states.count(ReplicaState.READY), "ready replicas are miscounted"
+    assert roster.coming == sum(state in COMING for state in states), "coming replicas are miscounted"
+    assert roster.draining == states.count(ReplicaState.DRAINING), "draining replicas are miscounted"
+    assert roster.in_flight == sum(r.in_flight for r in replicas), "requests in flight are miscounted"
+    assert roster.live <= max(pool.spec.replicas.maximum, 1), "more live replicas than the maximum"
+
+
+def check_budget(fleet: Fleet) -> None:
+    """What is used is what the replicas take, and nothing was started into a full budget."""
+    used = sum(r.footprint.memory_bytes for pool in fleet.pools.values() for r in pool.supply.roster.replicas.values())
+    assert fleet.budget.used.memory_bytes == used, f"budget says {fleet.budget.used.memory_bytes} B, replicas {used} B"

@@ -1,0 +1,273 @@
+"""The pool: one model's waiting line, replicas and scaler, and the way of a request through them.
+
+Law: every request that is taken in ends exactly once, and a slot that frees is filled in the same step.
+"""
+
+from dataclasses import replace
+from math import inf
+
+from toque.core.forecast import Forecast, spread
+from toque.core.journey import Journey
+from toque.core.lifecycle import Step
+from toque.core.queue import Line
+from toque.core.replica import Replica
+from toque.core.retry import RetryBudget
+from toque.core.scaler import Scaler
+from toque.core.supply import Supply
+from toque.model.messages import (
+    Decision,
+    Dispatch,
+    Effect,
+    Failed,
+    FailureCause,
+    ProbeReplica,
+    RecordDecision,
+    Refuse,
+    ReplicaFailed,
+    ReplicaReady,
+)
+from toque.model.spec import PoolSpec
+from toque.model.ticket import FailureKind, RefusalReason, Ticket
+
+DOUBTFUL = frozenset({FailureKind.NOT_SENT, FailureKind.LOST, FailureKind.TIMEOUT})
+"""Failures after which the replica itself is in doubt: nothing is sent to it until a probe has answered."""
+
+
+class Pool:
+    """One model. Methods append the effects they wish for to `out`."""
+
+    __slots__ = ("_forecast", "_journeys", "_retries", "decision", "line", "scaler", "spec", "supply")
+
+    def __init__(self, spec: PoolSpec, supply: Supply, scaler: Scaler, journeys: dict[int, Journey]) -> None:
+        self.spec = spec
+        self.supply = supply
+        self.scaler = scaler
+        self.line = Line(spec.queue)
+        self._journeys = journeys
+        self.decision: Decision | None = None
+        self._retries = RetryBudget(spec.retry)
+        self._forecast = Forecast(spec.cold_start)
+
+    @property
+    def forecast(self) -> Forecast:
+        """What callers may expect here."""
+        return self._forecast
+
+    @property
+    def retries_live(self) -> int:
+        """Retried requests that have not ended."""
+        return self._retries.live
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    def arrive(self, ticket: Ticket, now: float, out: list[Effect]) -> None:
+        """Take a request in, or refuse it.
+
+        1. too late already; 2. crash loop and nothing ready; 3. first in line and a slot is free: dispatched at once;
+        4. the line is full; 5. else it waits, and an empty pool is started at once.
+        """
+        roster = self.supply.roster
+        if ticket.deadline <= now:  # 1
+            self._refuse(ticket.id, RefusalReason.DEADLINE_EXCEEDED, now, out)
+            return
+        if self.supply.restart.is_crash_loop and not roster.ready:  # 2
+            self._refuse(ticket.id, RefusalReason.NO_HEALTHY_REPLICA, now, out)
+            return
+        replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
+        if replica is None and self.line.is_full(ticket.service_class):  # 4
+            self._refuse(ticket.id, RefusalReason.QUEUE_FULL, now, out)
+            return
+        journey = self._take_in(ticket, now)
+        if replica is not None:  # 3
+            self._dispatch(journey, replica, now, out)
+            return
+        self.line.join(journey)  # 5
+        if not roster.live:
+            self.supply.target = max(1, self.supply.target)
+            self.supply.reconcile(now, out)
+
+    def finished(self, journey: Journey, now: float, out: list[Effect]) -> None:
+        """The answer is complete: the slot is free for the next."""
+        self._end(journey, now)
+        self._forecast.served(now - journey.dispatched_at)
+        self._free(journey, now, out)
+
+    def failed(self, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
+        """A replica did not answer: doubt it where that is due, and try once more elsewhere where that is safe."""
+        replica = self.supply.roster.replicas.get(journey.replica_id or -1)
+        if replica is not None and event.kind in DOUBTFUL and self.supply.roster.step(replica, Step.DOUBTED, now):
+            out.append(ProbeReplica(replica.id))
+        if not event.began and self._retries.spend(journey, event.kind, self.supply.roster.in_flight):
+            self._put_back(journey, now, out)
+            return
+        self._end(journey, now)
+        if not event.began:
+            self._refuse(event.ticket_id, RefusalReason.UPSTREAM_LOST, now, out)
+        self._free(journey, now, out)
+
+    def abandoned(self, journey: Journey, now: float, out: list[Effect]) -> None:
+        """The client left: out of the line, or its slot is free."""
+        self._end(journey, now)
+        if journey.replica_id is None:
+            self.line.leave(journey)
+        else:
+            self._free(journey, now, out)
+
+    # ---- replicas ----------------------------------------------------------------------------------------------------
+
+    def replica_ready(self, replica: Replica, event: ReplicaReady, now: float, out: list[Effect]) -> None:
+        """A replica came up: measure its cold start and give it work."""
+        if not self.supply.roster.step(replica, Step.READY, now):
+            return
+        self._forecast.started(replica.cold_start)
+        self.supply.ready(replica, event.footprint)
+        self.supply.reconcile(now, out)
+        self.place(now, out)
+
+    def replica_healthy(self, replica: Replica, now: float, out: list[Effect]) -> None:
+        """A doubted replica answered its probe."""
+        if self.supply.roster.step(replica, Step.CLEARED, now):
+            self.supply.reconcile(now, out)
+            self.place(now, out)
+
+    def replica_failed(self, replica: Replica, event: ReplicaFailed, now: float, out: list[Effect]) -> None:
+        """A replica died: replace it after the back-off; refuse those who wait where nothing can be expected soon."""
+        self.supply.gone(replica)
+        self.supply.restart.failed(replica, event.cause, event.reason, now)
+        self.supply.reconcile(now, out)
+        nothing_comes = not self.supply.roster.live and not self.supply.roster.draining
+        if nothing_comes and self.supply.restart.is_crash_loop:
+            self._refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
+        elif nothing_comes and event.cause is FailureCause.START_TIMEOUT:
+            self._refuse_all(RefusalReason.MODEL_LOADING, now, out)
+        self._wanted_again(now, out)
+
+    def replica_stopped(self, replica: Replica, now: float, out: list[Effect]) -> None:
+        """A stop is done."""
+        self.supply.gone(replica)
+        self.supply.reconcile(now, out)
+        self._wanted_again(now, out)
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def wake(self, now: float, out: list[Effect]) -> None:
+        """Do what is due: give up waits, end graces, restart, and ask the scaler."""
+        for journey in self.line.expired(now):
+            self._end(journey, now)
+            self._refuse(journey.ticket.id, self._expiry_reason(journey, now), now, out)
+        for replica in list(self.supply.roster.replicas.values()):
+            self.supply.stop_if_drained(replica, now, out, "its grace is over")
+        if now >= self.scaler.next_at:
+            self._scale(now, out)
+        else:
+            self.supply.reconcile(now, out)
+        self.place(now, out)
+
+    def next_wake(self) -> float:
+        """When `wake` has something to do; inf for never."""
+        deadline = self.line.next_deadline()
+        return min(self.scaler.next_at, self.supply.next_at(), inf if deadline is None else deadline)
+
+    def place(self, now: float, out: list[Effect]) -> None:
+        """Give waiting requests to free slots, in turn."""
+        while self.line:
+            replica = self.supply.roster.choose(None)
+            if replica is None:
+                return
+            journey = self.line.take(now)
+            if journey.avoid == replica.id:
+                replica = self.supply.roster.choose(journey.avoid) or replica
+            self._dispatch(journey, replica, now, out)
+
+    # ---- steps shared by several events ------------------------------------------------------------------------------
+
+    def _take_in(self, ticket: Ticket, now: float) -> Journey:
+        is_cold = not self.supply.roster.ready
+        wait_s = self.spec.queue.cold_wait_s_max if is_cold else self.spec.queue.wait_s_max
+        journey = Journey(ticket, now, min(ticket.deadline, now + wait_s), met_cold_pool=is_cold)
+        self._journeys[ticket.id] = journey
+        self.scaler.arrived(now)
+        return journey
+
+    def _dispatch(self, journey: Journey, replica: Replica, now: float, out: list[Effect]) -> None:
+        journey.replica_id = replica.id
+        journey.dispatched_at = now
+        self.supply.roster.take_slot(replica)
+        cold_start_s = 0.0
+        if journey.met_cold_pool and replica.ready_at is not None:
+            cold_start_s = max(0.0, replica.ready_at - journey.arrived_at)
+        out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
+
+    def _put_back(self, journey: Journey, now: float, out: list[Effect]) -> None:
+        """Return a dispatched journey to the front of the line; its slot frees for whoever is next."""
+        journey.avoid = journey.replica_id
+        self._leave_slot(journey, now, out)
+        journey.replica_id = None
+        self.line.rejoin(journey)
+        self._wanted_again(now, out)
+        self.place(now, out)
+
+    def _end(self, journey: Journey, now: float) -> None:
+        del self._journeys[journey.ticket.id]
+        self._retries.ended(journey)
+        self.scaler.left(now)
+
+    def _free(self, journey: Journey, now: float, out: list[Effect]) -> None:
+        self._leave_slot(journey, now, out)
+        if self.line:
+            self.place(now, out)
+
+    def _leave_slot(self, journey: Journey, now: float, out: list[Effect]) -> None:
+        replica = self.supply.roster.replicas.get(journey.replica_id or -1)
+        if replica is not None:  # else it died before its last request was reported
+            self.supply.roster.free_slot(replica, now)
+            self.supply.stop_if_drained(replica, now, out, "drained")
+
+    def _wanted_again(self, now: float, out: list[Effect]) -> None:
+        """Somebody waits: an empty pool must have at least one replica coming."""
+        if self.line and not self.supply.roster.live:
+            self.supply.target = max(1, self.supply.target)
+            self.supply.reconcile(now, out)
+
+    def _scale(self, now: float, out: list[Effect]) -> None:
+        roster, supply = self.supply.roster, self.supply
+        wait = (self.line.oldest_wait_s(now), self._forecast.cold_start.total_s)
+        decision = self.scaler.decide(self.scaler.observe(roster, len(self.line), wait, now), now)
+        supply.target = max(decision.allowed.replicas, 1 if self.line else 0)
+        supply.reconcile(now, out)
+        decision = replace(decision, after=roster.live, shortage=supply.shortage)
+        if _is_news(decision, self.decision):
+            out.append(RecordDecision(decision))
+        self.decision = decision
+
+    def _refuse(self, ticket_id: int, reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        out.append(Refuse(ticket_id, reason, spread(self._retry_after_s(reason, now), ticket_id)))
+
+    def _refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        for journey in self.line.empty():
+            self._end(journey, now)
+            self._refuse(journey.ticket.id, reason, now, out)
+
+    def _retry_after_s(self, reason: RefusalReason, now: float) -> float:
+        roster, restart = self.supply.roster, self.supply.restart
+        slot_s = self._forecast.slot_s(len(self.line), roster.slots)
+        if roster.ready:
+            return slot_s
+        if reason is RefusalReason.NO_HEALTHY_REPLICA:
+            return max(0.0, restart.not_before - now) + self._forecast.ready_s(roster, now)
+        return self._forecast.ready_s(roster, now)
+
+    def _expiry_reason(self, journey: Journey, now: float) -> RefusalReason:
+        if journey.ticket.deadline <= now:
+            return RefusalReason.DEADLINE_EXCEEDED
+        if self.supply.roster.ready:
+            return RefusalReason.QUEUE_TIMEOUT
+        return RefusalReason.NO_CAPACITY if self.supply.shortage else RefusalReason.MODEL_LOADING
+
+
+def _is_news(decision: Decision, last: Decision | None) -> bool:
+    """Whether a decision differs from the last one in anything but the load it saw."""
+    if last is None or decision.before != decision.after:
+        return True
+    wanted = (decision.desired.replicas, decision.allowed.replicas, decision.shortage)
+    return wanted != (last.desired.replicas, last.allowed.replicas, last.shortage)

@@ -1,0 +1,125 @@
+"""The waiting line of one pool: bounded, in two classes, with deadlines.
+
+Law: interactive goes first. A batch request that waited `ageing_s` is aged, and aged batch gets `batch_share_ratio` of the
+dispatches while both classes wait: batch always moves, and interactive's wait does not depend on the depth of batch.
+Every operation is O(log n) at most, whatever the length.
+"""
+
+from collections import OrderedDict
+from heapq import heapify, heappop, heappush
+
+from toque.core.journey import Journey
+from toque.model.spec import QueueSpec
+from toque.model.ticket import ServiceClass
+
+INTERACTIVE = ServiceClass.INTERACTIVE
+
+
+class Line:
+    """Journeys that wait for a slot. `length_max` bounds each class by itself, so that batch never crowds out people."""
+
+    __slots__ = ("_batch", "_deadlines", "_interactive", "_since_batch", "_spec")
+
+    def __init__(self, spec: QueueSpec) -> None:
+        self._spec = spec
+        self._interactive: OrderedDict[int, Journey] = OrderedDict()
+        self._batch: OrderedDict[int, Journey] = OrderedDict()
+        self._deadlines: list[tuple[float, int]] = []
+        self._since_batch = 0
+
+    def __len__(self) -> int:
+        return len(self._interactive) + len(self._batch)
+
+    def length(self, service_class: ServiceClass) -> int:
+        """How many of one class wait."""
+        return len(self._of(service_class))
+
+    def is_full(self, service_class: ServiceClass) -> bool:
+        """Whether one more of this class would break the bound."""
+        return len(self._of(service_class)) >= self._spec.length_max
+
+    def is_first(self, service_class: ServiceClass) -> bool:
+        """Whether a newcomer of this class would be the first to be served."""
+        return not self._interactive and (service_class is INTERACTIVE or not self._batch)
+
+    def join(self, journey: Journey) -> None:
+        """Wait at the end of the line of one's class."""
+        self._of(journey.ticket.service_class)[journey.ticket.id] = journey
+        heappush(self._deadlines, (journey.give_up_at, journey.ticket.id))
+
+    def rejoin(self, journey: Journey) -> None:
+        """Wait at the front: a request that was dispatched once does not queue again."""
+        self.join(journey)
+        self._of(journey.ticket.service_class).move_to_end(journey.ticket.id, last=False)
+
+    def leave(self, journey: Journey) -> None:
+        """Leave from any place in the line."""
+        self._of(journey.ticket.service_class).pop(journey.ticket.id)
+        self._drop_stale_deadlines()
+
+    def take(self, now: float) -> Journey:
+        """Remove and return whose turn it is; the line must not be empty."""
+        line = self._turn(now)
+        _, journey = line.popitem(last=False)
+        self._drop_stale_deadlines()
+        return journey
+
+    def oldest_wait_s(self, now: float) -> float:
+        """How long the first of the line has waited; 0 for an empty one."""
+        heads = [next(iter(line.values())) for line in (self._interactive, self._batch) if line]
+        return max((now - journey.arrived_at for journey in heads), default=0.0)
+
+    def expired(self, now: float) -> list[Journey]:
+        """Remove and return those whose time to give up has come, earliest first."""
+        late = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, ticket_id = heappop(self._deadlines)
+            journey = self._interactive.pop(ticket_id, None) or self._batch.pop(ticket_id, None)
+            if journey is not None:
+                late.append(journey)
+        return late
+
+    def empty(self) -> list[Journey]:
+        """Remove and return all, interactive first."""
+        everyone = [*self._interactive.values(), *self._batch.values()]
+        self._interactive.clear()
+        self._batch.clear()
+        self._deadlines.clear()
+        return everyone
+
+    def next_deadline(self) -> float | None:
+        """When the next one gives up."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def waiting(self) -> list[Journey]:
+        """Everyone in line, for the invariants."""
+        return [*self._interactive.values(), *self._batch.values()]
+
+    def _of(self, service_class: ServiceClass) -> OrderedDict[int, Journey]:
+        return self._interactive if service_class is INTERACTIVE else self._batch
+
+    def _turn(self, now: float) -> OrderedDict[int, Journey]:
+        """Say which class is next.
+
+        1. only one class waits: that one; 2. batch is not aged yet: interactive; 3. batch is aged and its share is due:
+        batch; 4. else interactive.
+        """
+        if not self._batch or not self._interactive:  # 1
+            return self._interactive or self._batch
+        head = next(iter(self._batch.values()))
+        if now - head.arrived_at < self._spec.ageing_s:  # 2
+            return self._interactive
+        self._since_batch += 1
+        if self._since_batch * self._spec.batch_share_ratio >= 1:  # 3
+            self._since_batch = 0
+            return self._batch
+        return self._interactive  # 4
+
+    def _drop_stale_deadlines(self) -> None:
+        """Keep the earliest deadline true, and the heap no longer than twice the line."""
+        heap = self._deadlines
+        while heap and heap[0][1] not in self._interactive and heap[0][1] not in self._batch:
+            heappop(heap)
+        if len(heap) > 2 * len(self) + 64:
+            heap[:] = [(j.give_up_at, j.ticket.id) for j in self.waiting()]
+            heapify(heap)

@@ -1,0 +1,82 @@
+"""One replica as the core knows it, and the stopwatch of its cold start.
+
+Law: `in_flight` never exceeds `slots`; times are those of the events that told them.
+"""
+
+from toque.core.lifecycle import COMING, Step, follow
+from toque.model.resources import Resources
+from toque.model.spec import ColdStart
+from toque.model.view import ReplicaState, ReplicaView
+
+READY = ReplicaState.READY
+
+
+class Replica:
+    """A running (or coming, or leaving) copy of an agent."""
+
+    __slots__ = ("drain_until", "footprint", "id", "idle_since", "in_flight", "slots", "state", "times")
+
+    def __init__(self, replica_id: int, slots: int, footprint: Resources, now: float) -> None:
+        self.id = replica_id
+        self.slots = slots
+        self.footprint = footprint
+        self.state = ReplicaState.STARTING
+        self.in_flight = 0
+        self.times: dict[Step | None, float] = {None: now}
+        self.idle_since: float | None = None
+        self.drain_until = 0.0
+
+    @property
+    def started_at(self) -> float:
+        """When it was ordered."""
+        return self.times[None]
+
+    @property
+    def ready_at(self) -> float | None:
+        """When it first became ready."""
+        return self.times.get(Step.READY)
+
+    @property
+    def is_coming(self) -> bool:
+        """Ordered but not ready yet."""
+        return self.state in COMING
+
+    @property
+    def is_routable(self) -> bool:
+        """Ready and with a free slot."""
+        return self.state is READY and self.in_flight < self.slots
+
+    def step(self, step: Step, now: float) -> bool:
+        """Follow the lifecycle table; False (and no change) where it does not know the step."""
+        state = follow(self.state, step)
+        if state is None:
+            return False
+        self.state = state
+        self.times.setdefault(step, now)
+        if step is Step.READY:
+            self.idle_since = now
+        return True
+
+    @property
+    def cold_start(self) -> ColdStart:
+        """The phases measured so far; a driver that tells no phases has everything under `load_s`."""
+        ready = self.times.get(Step.READY)
+        if ready is None:
+            return ColdStart()
+        spawned = self.times.get(Step.SPAWNED, self.started_at)
+        loaded = self.times.get(Step.LOADED, ready)
+        return ColdStart(spawned - self.started_at, loaded - spawned, ready - loaded)
+
+    def view(self) -> ReplicaView:
+        """Return a copy for people."""
+        return ReplicaView(
+            id=self.id,
+            state=self.state,
+            in_flight=self.in_flight,
+            slots=self.slots,
+            started_at=self.started_at,
+            ready_at=self.ready_at,
+            idle_since=self.idle_since,
+            footprint=self.footprint,
+            cold_start=self.cold_start,
+        )

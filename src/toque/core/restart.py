@@ -1,0 +1,58 @@
+"""When a pool may start its next replica after replicas died by themselves.
+
+Law: the wait doubles with each failure in a row up to a bound; many early deaths in a short time are a crash loop, in which
+callers are refused at once and one start is tried per longest wait.
+"""
+
+from collections import deque
+from math import inf
+
+from toque.core.replica import Replica
+from toque.model.messages import FailureCause
+from toque.model.spec import RestartSpec
+
+
+class Restart:
+    """Back-off and crash-loop memory of one pool."""
+
+    __slots__ = ("_early_deaths", "_in_a_row", "_spec", "is_crash_loop", "not_before", "reason")
+
+    def __init__(self, spec: RestartSpec) -> None:
+        self._spec = spec
+        self._early_deaths: deque[float] = deque(maxlen=spec.crash_loop_failures)
+        self._in_a_row = 0
+        self.not_before = -inf
+        self.is_crash_loop = False
+        self.reason = ""
+
+    def failed(self, replica: Replica, cause: FailureCause, reason: str, now: float) -> None:
+        """Learn of a death. A replica that had served for a while starts the count anew."""
+        lived_s = now - replica.started_at
+        was_early = lived_s < self._spec.early_death_s
+        served = replica.ready_at is not None and not was_early
+        self._in_a_row = 1 if served else self._in_a_row + 1
+        self.reason = reason
+        if was_early:
+            self._early_deaths.append(now)
+        if cause is FailureCause.INVALID_MODEL or self._deaths_fill_window(now):
+            self.is_crash_loop = True
+        self.not_before = now + self._wait_s()
+
+    def ready(self) -> None:
+        """A replica came up: the loop is broken, though not forgotten within its window."""
+        self.is_crash_loop = False
+        self.reason = ""
+
+    def allows(self, now: float) -> bool:
+        """Whether a start may be ordered now."""
+        return now >= self.not_before
+
+    def _wait_s(self) -> float:
+        if self.is_crash_loop:
+            return self._spec.backoff_s_max
+        doubled = self._spec.backoff_s_min * 2.0 ** min(self._in_a_row - 1, 30)
+        return min(doubled, self._spec.backoff_s_max)
+
+    def _deaths_fill_window(self, now: float) -> bool:
+        deaths = self._early_deaths
+        return len(deaths) == deaths.maxlen and now - deaths[0] <= self._spec.crash_loop_window_s

@@ -1,0 +1,99 @@
+"""The roster: all replicas of one pool, counted by state and known to the router.
+
+Law: counts, router and slots change here together, so that they cannot disagree.
+"""
+
+from toque.core.lifecycle import COMING, Step
+from toque.core.replica import Replica
+from toque.core.routing import Router
+from toque.model.resources import Resources
+from toque.model.view import ReplicaState
+
+
+class Roster:
+    """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts."""
+
+    __slots__ = ("_router", "_slots", "coming", "doubted", "draining", "in_flight", "ready", "replicas")
+
+    def __init__(self, slots: int, router: Router) -> None:
+        self._slots = slots
+        self._router = router
+        self.replicas: dict[int, Replica] = {}
+        self.in_flight = 0
+        self.coming = 0
+        self.ready = 0
+        self.doubted = 0
+        self.draining = 0
+
+    @property
+    def live(self) -> int:
+        """All but those on their way out."""
+        return self.ready + self.coming + self.doubted
+
+    @property
+    def slots(self) -> int:
+        """Slots of all replicas that serve or soon will again."""
+        return self._slots * (self.ready + self.doubted)
+
+    def order(self, replica_id: int, footprint: Resources, now: float) -> Replica:
+        """Enter a replica that was just ordered."""
+        replica = Replica(replica_id, self._slots, footprint, now)
+        self.replicas[replica_id] = replica
+        self._count(replica.state, 1)
+        return replica
+
+    def step(self, replica: Replica, step: Step, now: float) -> bool:
+        """Move a replica along the lifecycle table; False where the table says no."""
+        before = replica.state
+        if not replica.step(step, now):
+            return False
+        self._count(before, -1)
+        self._count(replica.state, 1)
+        self._router.place(replica)
+        return True
+
+    def remove(self, replica: Replica) -> None:
+        """Strike a replica of which nothing is left."""
+        del self.replicas[replica.id]
+        self._count(replica.state, -1)
+        self._router.remove(replica)
+        self.in_flight -= replica.in_flight
+
+    def choose(self, avoid: int | None) -> Replica | None:
+        """Ask the router for a replica with a free slot."""
+        return self._router.choose(avoid)
+
+    def take_slot(self, replica: Replica) -> None:
+        """Fill one slot."""
+        replica.in_flight += 1
+        replica.idle_since = None
+        self.in_flight += 1
+        self._router.place(replica)
+
+    def free_slot(self, replica: Replica, now: float) -> None:
+        """Empty one slot."""
+        replica.in_flight -= 1
+        self.in_flight -= 1
+        if not replica.in_flight:
+            replica.idle_since = now
+        self._router.place(replica)
+
+    def surplus(self) -> list[Replica]:
+        """Ready replicas, the one to miss least first: fewest in flight, then the youngest."""
+        ready = [r for r in self.replicas.values() if r.state is ReplicaState.READY]
+        return sorted(ready, key=lambda r: (r.in_flight, -r.id))
+
+    def in_state(self, state: ReplicaState) -> list[Replica]:
+        """Replicas in one state, oldest first."""
+        return [r for r in self.replicas.values() if r.state is state]
+
+    def _count(self, state: ReplicaState, change: int) -> None:
+        """Keep plain counters: they are read on every request, and states change once in a while."""
+        if state in COMING:
+            self.coming += change
+        elif state is ReplicaState.READY:
+            self.ready += change
+        elif state is ReplicaState.DOUBTED:
+            self.doubted += change
+        elif state is ReplicaState.DRAINING:
+            self.draining += change

@@ -1,0 +1,86 @@
+"""The scaler: asks the policy once an interval, and lets the guard bound the answer.
+
+Law: it asks only while something can change. A pool without demand, at the size it wants, is not asked again until the
+next request, or until the instant its last replica may go.
+"""
+
+from math import inf
+
+from toque.core.guard import Guard
+from toque.core.roster import Roster
+from toque.core.scaling import Policy
+from toque.core.window import LoadWindow
+from toque.model.messages import Decision, Desired, Observation
+from toque.model.spec import PoolSpec
+
+
+class Scaler:
+    """Load window, policy and guard of one pool. `next_at` is when it wants to be asked (inf: not at all)."""
+
+    __slots__ = ("_burst_window_s", "_guard", "_interval_s", "_policy", "_spec", "_window", "next_at")
+
+    def __init__(self, spec: PoolSpec, policy: Policy, now: float) -> None:
+        self._spec = spec
+        self._policy = policy
+        self._interval_s = spec.scaling.interval_s or policy.interval_s
+        self._window = LoadWindow(max(spec.scaling.stable_window_s, self._interval_s), now)
+        self._guard = Guard(spec, now)
+        self.next_at = now + self._interval_s if spec.elastic else inf
+
+    @property
+    def demand(self) -> int:
+        """Requests in flight and waiting now."""
+        return self._window.level
+
+    def arrived(self, now: float) -> None:
+        """One more request; the first after a calm sets the next question."""
+        self._window.arrive(now)
+        if self._window.level == 1:
+            self._guard.seen(1, now)
+        if self.next_at > now + self._interval_s and self._spec.elastic:
+            self.next_at = now + self._interval_s
+
+    def left(self, now: float) -> None:
+        """One request ended."""
+        self._window.leave(now)
+        if not self._window.level:
+            self._guard.seen(0, now)
+
+    def observe(self, roster: Roster, waiting: int, wait: tuple[float, float], now: float) -> Observation:
+        """Fold the load into averages. `wait` is the oldest wait and the pool's cold start, both in seconds."""
+        return Observation(
+            in_flight=roster.in_flight,
+            waiting=waiting,
+            ready=roster.live - roster.coming,
+            starting=roster.coming,
+            draining=roster.draining,
+            demand_stable=self._window.demand(self._spec.scaling.stable_window_s, now),
+            demand_burst=self._window.demand(self._spec.scaling.burst_window_s, now),
+            arrivals_per_s=self._window.arrivals_per_s(self._interval_s, now),
+            slots=self._spec.slots,
+            waiting_s=wait[0],
+            cold_start_s=wait[1],
+        )
+
+    def decide(self, seen: Observation, now: float) -> Decision:
+        """Ask policy and guard, and set the next question."""
+        desired = self._policy.desire(seen, now)
+        allowed = self._guard.allow(desired, seen, now)
+        before = seen.ready + seen.starting
+        self._schedule(seen, desired, allowed, now)
+        return Decision(self._spec.name, seen, desired, allowed, before, allowed.replicas)
+
+    def _schedule(self, seen: Observation, desired: Desired, allowed: Desired, now: float) -> None:
+        """Ask again after an interval; when nothing can change, at the instant of scale to zero or not at all."""
+        live = seen.ready + seen.starting
+        is_calm = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
+        is_settled = is_calm and allowed.replicas >= live
+        zero_at = self._guard.zero_at()
+        if not is_settled:
+            self.next_at = now + self._interval_s
+        elif live == 0 or live <= self._spec.replicas.minimum_warm:
+            self.next_at = inf
+        elif desired.replicas == 0 and live == 1 and zero_at is not None and zero_at > now:
+            self.next_at = zero_at
+        else:
+            self.next_at = now + self._interval_s

@@ -1,0 +1,106 @@
+"""Supply: keeps the number of a pool's replicas at its target, within the budget.
+
+Law: what does not fit is not started, and the reason is kept. A draining replica is recalled before a new one is started;
+a replica that is still coming is never stopped by scaling down; nobody is stopped with requests in flight before its grace.
+"""
+
+from collections.abc import Callable
+from math import inf
+
+from toque.core.budget import Budget
+from toque.core.lifecycle import Step
+from toque.core.replica import Replica
+from toque.core.restart import Restart
+from toque.core.roster import Roster
+from toque.model.messages import Effect, StartReplica, StopReplica
+from toque.model.resources import Resources
+from toque.model.spec import PoolSpec
+from toque.model.view import ReplicaState
+
+
+class Supply:
+    """Orders and ends replicas of one pool. `shortage` says why the target is not reached; empty when it is."""
+
+    __slots__ = ("_budget", "_next_id", "_spec", "footprint", "restart", "roster", "shortage", "target")
+
+    def __init__(self, spec: PoolSpec, roster: Roster, budget: Budget, next_id: Callable[[], int]) -> None:
+        self._spec = spec
+        self._budget = budget
+        self._next_id = next_id
+        self.roster = roster
+        self.restart = Restart(spec.restart)
+        self.footprint = spec.footprint
+        self.shortage = ""
+        self.target = spec.replicas.minimum_warm
+
+    def reconcile(self, now: float, out: list[Effect]) -> None:
+        """Start, recall or drain until live replicas match the target, as far as budget and back-off allow."""
+        self.shortage = ""
+        missing = self.target - self.roster.live
+        if missing > 0:
+            self._grow(missing, now, out)
+        elif missing < 0:
+            for replica in self.roster.surplus()[:-missing]:
+                self.drain(replica, now, out, "fewer replicas are needed")
+
+    def drain(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
+        """Send a ready replica nothing more; stop it at once if it has nothing."""
+        self.roster.step(replica, Step.DRAINED, now)
+        replica.drain_until = now + self._spec.replicas.drain_s_max
+        self.stop_if_drained(replica, now, out, reason)
+
+    def stop_if_drained(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
+        """Stop a draining replica that has finished, or whose grace is over."""
+        is_draining = replica.state is ReplicaState.DRAINING
+        if is_draining and (not replica.in_flight or now >= replica.drain_until):
+            self.stop(replica, now, out, reason)
+
+    def stop(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
+        """Order the end of a replica."""
+        if self.roster.step(replica, Step.STOPPED, now):
+            out.append(StopReplica(replica.id, reason))
+
+    def ready(self, replica: Replica, measured: Resources) -> None:
+        """Learn what a replica really takes. Cores are what it was given; memory is what was measured."""
+        self.restart.ready()
+        if measured.memory_bytes or measured.gpu_memory_bytes:
+            self.footprint = Resources(
+                measured.memory_bytes or self.footprint.memory_bytes,
+                self.footprint.cores,
+                measured.gpu_memory_bytes or self.footprint.gpu_memory_bytes,
+            )
+            replica.footprint = self.footprint
+            self._budget.take(replica.id, self.footprint)
+
+    def gone(self, replica: Replica) -> None:
+        """Strike a replica and give its share of the budget back."""
+        self.roster.remove(replica)
+        self._budget.release(replica.id)
+
+    def missing(self) -> str:
+        """Say what one more replica lacks now; empty when it fits."""
+        return self._budget.shortage(self.footprint)
+
+    def next_at(self) -> float:
+        """When the back-off or a grace ends (inf: neither is running)."""
+        ends = [r.drain_until for r in self.roster.in_state(ReplicaState.DRAINING)] if self.roster.draining else []
+        if self.roster.live < self.target and not self.shortage:
+            ends.append(self.restart.not_before)
+        return min(ends, default=inf)
+
+    def _grow(self, missing: int, now: float, out: list[Effect]) -> None:
+        for replica in self.roster.in_state(ReplicaState.DRAINING)[:missing]:
+            self.roster.step(replica, Step.RECALLED, now)
+            missing -= 1
+        for _ in range(missing):
+            if not self.restart.allows(now):
+                return
+            self.shortage = self.missing()
+            if self.shortage:
+                return
+            self._start(now, out)
+
+    def _start(self, now: float, out: list[Effect]) -> None:
+        replica = self.roster.order(self._next_id(), self.footprint, now)
+        self._budget.take(replica.id, self.footprint)
+        out.append(StartReplica(self._spec.name, replica.id))

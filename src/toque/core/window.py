@@ -1,0 +1,87 @@
+"""Load averages of one pool over the last seconds, in constant memory.
+
+Law: demand (in flight + waiting) is averaged over time, not over samples, so a short spike weighs as long as it lasted.
+The resolution is one second: a checkpoint is kept at most once a second, and between two the load counts as even.
+"""
+
+from collections import deque
+
+RESOLUTION_S = 1.0
+
+
+class LoadWindow:
+    """Time-weighted averages over any span up to `span_s`."""
+
+    __slots__ = ("_area", "_arrivals", "_born", "_checkpoints", "_last", "_level", "_span_s")
+
+    def __init__(self, span_s: float, now: float) -> None:
+        self._span_s = span_s
+        self._born = now
+        self._last = now
+        self._level = 0
+        self._area = 0.0
+        self._arrivals = 0
+        self._checkpoints: deque[tuple[float, float, int]] = deque([(now, 0.0, 0)])
+
+    def arrive(self, now: float) -> None:
+        """One more request wants a slot."""
+        self._advance(now)
+        self._level += 1
+        self._arrivals += 1
+
+    def leave(self, now: float) -> None:
+        """One request ended, in whatever way."""
+        self._advance(now)
+        self._level -= 1
+
+    @property
+    def level(self) -> int:
+        """Requests in flight and waiting now."""
+        return self._level
+
+    def demand(self, span_s: float, now: float) -> float:
+        """Average demand over the last `span_s` seconds (or since birth, if that is shorter)."""
+        self._advance(now)
+        start = max(now - span_s, self._born)
+        if now <= start:
+            return float(self._level)
+        return (self._area - self._at(start)[0]) / (now - start)
+
+    def arrivals_per_s(self, span_s: float, now: float) -> float:
+        """Arrivals a second over the last `span_s` seconds; a young window still divides by the whole span."""
+        self._advance(now)
+        return (self._arrivals - self._at(now - span_s)[1]) / span_s
+
+    def _advance(self, now: float) -> None:
+        if now - self._checkpoints[-1][0] >= RESOLUTION_S:
+            self._checkpoint(now)
+        self._area += self._level * (now - self._last)
+        self._last = now
+
+    def _checkpoint(self, now: float) -> None:
+        """Fix the state of the last change and of now: between them the level was even."""
+        points = self._checkpoints
+        if self._last > points[-1][0]:
+            points.append((self._last, self._area, self._arrivals))
+        area = self._area + self._level * (now - self._last)
+        points.append((now, area, self._arrivals))
+        while len(points) > 2 and points[1][0] <= now - self._span_s:
+            points.popleft()
+
+    def _at(self, instant: float) -> tuple[float, float]:
+        """Area and arrivals as they stood at `instant`, interpolated between two checkpoints."""
+        later = (self._last, self._area, self._arrivals)
+        for earlier in reversed(self._checkpoints):
+            if earlier[0] <= instant:
+                return _between(earlier, later, instant)
+            later = earlier
+        return later[1], float(later[2])
+
+
+def _between(earlier: tuple[float, float, int], later: tuple[float, float, int], instant: float) -> tuple[float, float]:
+    width = later[0] - earlier[0]
+    share = (instant - earlier[0]) / width if width > 0 else 1.0
+    return (
+        earlier[1] + share * (later[1] - earlier[1]),
+        earlier[2] + share * (later[2] - earlier[2]),
+    )
