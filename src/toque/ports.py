@@ -128,6 +128,18 @@ class Driver(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Follows replicas, off the hot path: the ledger of cold starts, the progress shown while a model loads."""
+
+    def ordered(self, pool: str, replica_id: int, now: float) -> None:
+        """A replica of this pool was ordered from its driver."""
+        ...
+
+    def reported(self, event: Event, now: float) -> None:
+        """A driver reported what became of one."""
+        ...
+
+
 class Journal(Protocol):
     """Where each step of the core is kept."""
 

@@ -1,4 +1,156 @@
-"""The controller owns the fleet: it turns what happens into events, and carries out the effects.
+"""The controller owns the fleet: it turns what happens into events, and has the effects carried out.
 
-Law: it alone reads the clock, once a step; it has one timer; every step goes into the journal.
+Law: it alone reads the clock, once a step. It has one timer, set to the core's own next instant. Steps never nest: what is
+posted during a step is the next step. Every step goes into the journal.
 """
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import count
+
+from toque.core.fleet import Fleet
+from toque.core.scaling import POLICIES, PolicyTable
+from toque.core.snapshot import view_fleet
+from toque.model.agent_spec import ModelSpec
+from toque.model.endpoint import Endpoint
+from toque.model.messages import Abandoned, Arrived, Event, Failed, Finished, ReplicaFailed, ReplicaStopped, Woke
+from toque.model.spec import FleetSpec
+from toque.model.ticket import Ticket
+from toque.model.view import FleetView
+from toque.ports import Driver, Journal, ReplicaStatus, Watcher
+from toque.runtime.actuator import Actuator, Waiter
+
+
+class Controller:
+    """One per service, on one event loop.
+
+    `journal` keeps every step; `watchers` (ledger, progress) see only starts and what drivers report, off the hot path.
+    """
+
+    def __init__(
+        self,
+        spec: FleetSpec,
+        journal: Journal,
+        watchers: Sequence[Watcher] = (),
+        policies: PolicyTable = POLICIES,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.born = self._loop.time()
+        self._fleet = Fleet(spec, self.born, policies)
+        self._journal = journal
+        self._watchers = watchers
+        self._actuator = Actuator(self.report, self._ordered)
+        self._ticket_ids = count(1)
+        self._backlog: deque[Event] = deque()
+        self._is_stepping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._is_closed = False
+
+    def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
+        """Learn each pool's driver and begin: replicas that are to be warm are started now."""
+        self._actuator.open(drivers)
+        self.post(Woke())
+
+    async def close(self) -> None:
+        """Take no more steps; drivers are closed by whoever opened them."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Float seconds of the fleet's clock."""
+        return self._loop.time()
+
+    def next_ticket_id(self) -> int:
+        """Return a number no ticket had before."""
+        return next(self._ticket_ids)
+
+    def submit(self, ticket: Ticket, waiter: Waiter) -> None:
+        """Hand a ticket in; `waiter` learns what becomes of it, perhaps before this returns."""
+        self._actuator.expect(ticket.id, waiter)
+        self.post(Arrived(ticket))
+
+    def post(self, event: Event) -> None:
+        """Take a step, or queue it when a step is under way."""
+        if self._is_closed:
+            return
+        self._backlog.append(event)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._backlog:
+                self._step(self._backlog.popleft())
+        finally:
+            self._is_stepping = False
+        self._set_timer()
+
+    # ---- replicas ----------------------------------------------------------------------------------------------------
+
+    def report(self, event: Event) -> None:
+        """Take a driver's word: a step that the watchers see too."""
+        self.post(event)
+        for watcher in self._watchers:
+            watcher.reported(event, self._loop.time())
+
+    def _ordered(self, pool: str, replica_id: int) -> None:
+        for watcher in self._watchers:
+            watcher.ordered(pool, replica_id, self._loop.time())
+
+    def endpoint(self, replica_id: int) -> Endpoint | None:
+        """Where a replica is reached; None when it is gone."""
+        driver = self._actuator.driver_of(replica_id)
+        return driver.endpoint(replica_id) if driver else None
+
+    def is_ours(self, replica_id: int) -> bool:
+        """Whether the process behind the endpoint is still the one we started."""
+        driver = self._actuator.driver_of(replica_id)
+        return driver is not None and driver.is_ours(replica_id)
+
+    def status(self, replica_id: int) -> ReplicaStatus:
+        """What the driver knows of a replica, for display."""
+        driver = self._actuator.driver_of(replica_id)
+        return driver.status(replica_id) if driver else ReplicaStatus()
+
+    def view(self) -> FleetView:
+        """Copy the fleet for people and metrics."""
+        return view_fleet(self._fleet, self._loop.time())
+
+    # ---- steps -------------------------------------------------------------------------------------------------------
+
+    def _step(self, event: Event) -> None:
+        now = self._loop.time()
+        effects = self._fleet.handle(event, now)
+        self._journal.record(now, event, effects)
+        match event:
+            case Finished(ticket_id) | Abandoned(ticket_id) | Failed(ticket_id, _, True):
+                self._actuator.forget(ticket_id)
+            case ReplicaFailed(replica_id) | ReplicaStopped(replica_id):
+                self._actuator.gone(replica_id)
+            case _:
+                pass
+        for effect in effects:
+            self._actuator.carry_out(effect)
+
+    def _set_timer(self) -> None:
+        """Keep one timer, never later than the core's next instant; an early one just asks again."""
+        at = self._fleet.next_wake()
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if at < float("inf"):
+            self._timer_at = at
+            self._timer = self._loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._fleet.next_wake() <= self._loop.time():
+            self.post(Woke())
+        else:
+            self._set_timer()

@@ -1,0 +1,92 @@
+"""The actuator carries effects out: it tells waiters and orders drivers.
+
+Law: it decides nothing. What comes of an effect returns as an event; a driver that cannot even begin is an event too.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, assert_never
+
+from toque.model.agent_spec import ModelSpec
+from toque.model.errors import ToqueError
+from toque.model.messages import (
+    Dispatch,
+    Effect,
+    Event,
+    FailureCause,
+    ProbeReplica,
+    RecordDecision,
+    Refuse,
+    ReplicaFailed,
+    StartReplica,
+    StopReplica,
+)
+from toque.model.ticket import RefusalReason
+from toque.ports import Driver
+
+
+class Waiter(Protocol):
+    """Whoever waits for a ticket. Called on the event loop; what it posts in return is the next step."""
+
+    def granted(self, replica_id: int, cold_start_s: float) -> None:
+        """A slot on this replica is yours: send the request now. After a retry this is called again."""
+
+    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
+        """There will be no slot; nothing more is called for this ticket."""
+
+
+class Actuator:
+    """Waiters by ticket, drivers by pool and by replica."""
+
+    def __init__(self, report: Callable[[Event], None], ordered: Callable[[str, int], None]) -> None:
+        self._report = report
+        self._ordered = ordered
+        self._waiters: dict[int, Waiter] = {}
+        self._drivers: Mapping[str, tuple[Driver, ModelSpec]] = {}
+        self._driver_of: dict[int, Driver] = {}
+
+    def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
+        """Learn which driver runs which pool's replicas."""
+        self._drivers = drivers
+
+    def expect(self, ticket_id: int, waiter: Waiter) -> None:
+        """Remember who waits for a ticket."""
+        self._waiters[ticket_id] = waiter
+
+    def forget(self, ticket_id: int) -> None:
+        """The ticket ended: nobody waits any more."""
+        self._waiters.pop(ticket_id, None)
+
+    def driver_of(self, replica_id: int) -> Driver | None:
+        """Return the driver that runs a replica; None for one that is gone."""
+        return self._driver_of.get(replica_id)
+
+    def carry_out(self, effect: Effect) -> None:
+        """Do one effect."""
+        match effect:
+            case Dispatch(ticket_id, replica_id, cold_start_s):
+                self._waiters[ticket_id].granted(replica_id, cold_start_s)
+            case Refuse(ticket_id, reason, retry_after_s):
+                self._waiters.pop(ticket_id).refused(reason, retry_after_s)
+            case StartReplica(pool, replica_id):
+                self._start(pool, replica_id)
+            case StopReplica(replica_id):
+                self._driver_of[replica_id].stop(replica_id)
+            case ProbeReplica(replica_id):
+                self._driver_of[replica_id].probe(replica_id)
+            case RecordDecision():
+                pass  # the journal has it
+            case _:
+                assert_never(effect)
+
+    def gone(self, replica_id: int) -> None:
+        """Nothing is left of a replica."""
+        self._driver_of.pop(replica_id, None)
+
+    def _start(self, pool: str, replica_id: int) -> None:
+        driver, model = self._drivers[pool]
+        self._driver_of[replica_id] = driver
+        self._ordered(pool, replica_id)
+        try:
+            driver.start(replica_id, model)
+        except ToqueError as error:
+            self._report(ReplicaFailed(replica_id, FailureCause.INVALID_MODEL, error.message))
