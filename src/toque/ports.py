@@ -37,11 +37,17 @@ class InferenceAgent(Protocol):
 class Launch:
     """A child process to run: an argument list (never a shell line) and what is added to its minimal environment.
 
-    `secret` is this child's own: it expects it as a bearer token. It reaches the child by `environment`, never by argv.
+    The child's own secret, which it expects as a bearer token, is in `environment`: never in argv, never printed.
     """
 
     argv: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
+
+
+CHILD_SECRET = "TOQUE_SECRET"  # noqa: S105 - a name, not a secret
+CHILD_STATUS_FD = "TOQUE_STATUS_FD"
+CHILD_PARENT_PID = "TOQUE_PARENT_PID"
+"""Environment of every child: its secret, the pipe it tells its phases on (JSON lines), and whose child it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,11 @@ class Dialect:
 class AgentKind(Protocol):
     """One kind of agent: how it is launched, what it understands, and how to talk to one replica of it."""
 
-    def launch(self, spec: AgentSpec, secret: Secret) -> Launch | None:
-        """Say how to run a replica here, or None where replicas run elsewhere (a hosted API)."""
+    def launch(self, model: ModelSpec, secret: Secret) -> Launch | None:
+        """Say how to run a replica here, or None where replicas run elsewhere (a hosted API).
+
+        Takes the whole model: an engine needs the pool's slots to size its memory.
+        """
         ...
 
     def endpoint(self, spec: AgentSpec) -> Endpoint | None:
