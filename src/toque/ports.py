@@ -3,7 +3,7 @@
 Law: a driver's and an agent's methods return at once or are `async`; none blocks the event loop.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -28,8 +28,8 @@ class InferenceAgent(Protocol):
         """Answer in one piece."""
         ...
 
-    def stream(self, context: PromptContext) -> AsyncIterator[Delta]:
-        """Answer piece by piece; the last delta carries the finish reason and the usage."""
+    def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
+        """Answer piece by piece; the last delta carries the finish reason and the usage. Closing it cancels."""
         ...
 
 

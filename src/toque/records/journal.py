@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar, cast, get_args
+from typing import Self, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -158,4 +158,4 @@ def decode_step(line: bytes) -> Step:
 
 
 def _decode(kind: type[_Word], fields: msgspec.Raw) -> _Word:
-    return cast(_Word, msgspec.json.decode(fields, type=kind))
+    return msgspec.json.decode(fields, type=kind)

@@ -1,0 +1,64 @@
+"""What a starting service says to whoever started it, step by step.
+
+Law: these are for people; no decision depends on one.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """Something the configuration left open, and what was chosen."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """The embedded model is being fetched; `ratio` from 0 to 1."""
+
+    name: str
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The door is open. `admin_url` is empty when there is no admin listener."""
+
+    url: str
+    admin_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A replica of this model loads; `ratio` from 0 to 1."""
+
+    model: str
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """A replica of this model answers; `seconds` since it was ordered."""
+
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFailed:
+    """A replica of this model died or never came up."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The service ends; requests in flight may take this long."""
+
+    seconds: float
+
+
+Announcement: TypeAlias = Assumed | Fetching | Listening | Loading | ModelReady | ModelFailed | Draining

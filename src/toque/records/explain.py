@@ -1,0 +1,128 @@
+"""Explanations for `toque why`: a request's whole life, or a pool's last decisions, out of the journal's ring.
+
+Law: nothing is computed anew; it is the recorded steps that speak.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from toque.model.messages import (
+    Abandoned,
+    Arrived,
+    Decision,
+    Dispatch,
+    Effect,
+    Event,
+    Failed,
+    Finished,
+    RecordDecision,
+    Refuse,
+    ReplicaFailed,
+    StartReplica,
+    StopReplica,
+)
+from toque.records.journal import Step
+
+Explanation: TypeAlias = Mapping[str, object]
+DECISIONS_SHOWN = 20
+
+
+class Explainer:
+    """Reads the ring. `find_ticket` turns a request id into its ticket's number (the access log remembers them)."""
+
+    def __init__(
+        self, steps: Callable[[], list[Step]], pools: Callable[[], set[str]], find_ticket: Callable[[str], int | None]
+    ) -> None:
+        self._steps = steps
+        self._pools = pools
+        self._find_ticket = find_ticket
+
+    def why(self, subject: str) -> Explanation | None:
+        """Explain a request id, a ticket's number or a pool's name; None when nothing is remembered of it."""
+        if subject in self._pools():
+            return explain_pool(subject, self._steps())
+        ticket_id = self._find_ticket(subject)
+        if ticket_id is None and subject.isdecimal() and subject.isascii():
+            ticket_id = int(subject)
+        return None if ticket_id is None else explain_request(subject, ticket_id, self._steps())
+
+
+def explain_request(request_id: str, ticket_id: int, steps: list[Step]) -> Explanation | None:
+    """Tell a request's life: each step with its time since arrival in seconds."""
+    arrived_at: float | None = None
+    pool = ""
+    life: list[Mapping[str, object]] = []
+    for now, event, effects in steps:
+        if isinstance(event, Arrived) and event.ticket.id == ticket_id:
+            arrived_at, pool = now, event.ticket.pool
+        if arrived_at is None:
+            continue
+        told = [text for text in (_tell_event(event, ticket_id), *_tell_effects(effects, ticket_id, pool)) if text]
+        life += [{"at_s": round(now - arrived_at, 6), "what": text} for text in told]
+    if arrived_at is None:
+        return None
+    return {"kind": "request", "request_id": request_id, "ticket": ticket_id, "pool": pool, "life": life}
+
+
+def explain_pool(name: str, steps: list[Step]) -> Explanation:
+    """Tell a pool's last scaling decisions with inputs and reason, and what happened to its replicas."""
+    decisions: list[tuple[float, Decision]] = []
+    replicas: list[Mapping[str, object]] = []
+    mine: set[int] = set()
+    for now, event, effects in steps:
+        if isinstance(event, ReplicaFailed) and event.replica_id in mine:
+            replicas.append({"at": now, "replica": event.replica_id, "what": f"failed: {event.reason}"})
+        for effect in effects:
+            match effect:
+                case RecordDecision(decision) if decision.pool == name:
+                    decisions.append((now, decision))
+                case StartReplica(pool, replica_id) if pool == name:
+                    mine.add(replica_id)
+                    replicas.append({"at": now, "replica": replica_id, "what": "ordered"})
+                case StopReplica(replica_id, reason) if replica_id in mine:
+                    replicas.append({"at": now, "replica": replica_id, "what": f"stopped: {reason}"})
+                case _:
+                    pass
+    return {
+        "kind": "pool",
+        "pool": name,
+        "decisions": [{"at": now, **msgspec.to_builtins(decision)} for now, decision in decisions[-DECISIONS_SHOWN:]],
+        "replicas": replicas[-DECISIONS_SHOWN:],
+    }
+
+
+def _tell_event(event: Event, ticket_id: int) -> str:
+    """Say what an event means to one request; empty when it is about another."""
+    match event:
+        case Arrived(ticket) if ticket.id == ticket_id:
+            who = f" for {ticket.tenant}" if ticket.tenant else ""
+            return f"arrived as {ticket.service_class.value}{who}"
+        case Finished(ended, ttft_s, prompt_tokens, output_tokens) if ended == ticket_id:
+            return (
+                f"finished: first token {ttft_s:.3f} s after dispatch, {prompt_tokens} tokens in, {output_tokens} out"
+            )
+        case Failed(ended, kind, began) if ended == ticket_id:
+            return f"the replica failed it ({kind.value}{', answer had begun' if began else ''})"
+        case Abandoned(ended) if ended == ticket_id:
+            return "the client left"
+        case _:
+            return ""
+
+
+def _tell_effects(effects: list[Effect], ticket_id: int, pool: str) -> list[str]:
+    """Say what was done about one request, and what was started for its pool meanwhile."""
+    told = []
+    for effect in effects:
+        match effect:
+            case Dispatch(ended, replica_id, cold_start_s) if ended == ticket_id:
+                cold = f" after {cold_start_s:.2f} s of cold start" if cold_start_s else ""
+                told.append(f"dispatched to replica {replica_id}{cold}")
+            case Refuse(ended, reason, retry_after_s) if ended == ticket_id:
+                told.append(f"refused: {reason.value}, retry after {retry_after_s:.1f} s")
+            case StartReplica(name, replica_id) if name == pool:
+                told.append(f"replica {replica_id} was ordered")
+            case _:
+                pass
+    return told

@@ -1,0 +1,166 @@
+"""The pooled agent: the inference contract over a whole pool, in process, without HTTP.
+
+Law: it waits, scales, retries and is refused exactly as a request through the gateway, for it posts the same events.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from toque.model.endpoint import Endpoint
+from toque.model.errors import CallerError, RefusedError, UpstreamError
+from toque.model.inference import Completion, Delta, PromptContext, Usage
+from toque.model.messages import Abandoned, Failed, Finished
+from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.ports import InferenceAgent
+from toque.runtime.controller import Controller
+
+
+class Turn:
+    """Waits for one ticket's grant; a retry grants again."""
+
+    def __init__(self) -> None:
+        self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def granted(self, replica_id: int, cold_start_s: float) -> None:
+        """A slot is ours."""
+        if not self._granted.done():
+            self._granted.set_result(replica_id)
+
+    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
+        """There will be none."""
+        if not self._granted.done():
+            self._granted.set_exception(RefusedError(reason, retry_after_s))
+
+    def renew(self) -> None:
+        """Get ready for the next grant, before the failure is posted."""
+        self._granted = asyncio.get_running_loop().create_future()
+
+    async def replica(self) -> int:
+        """Wait for the grant. Raises `RefusedError`."""
+        return await self._granted
+
+
+class PooledAgent:
+    """An `InferenceAgent` whose replicas are the pool's."""
+
+    def __init__(self, pool: str, controller: Controller, connect: Callable[[int, Endpoint], InferenceAgent]) -> None:
+        self._pool = pool
+        self._controller = controller
+        self._connect = connect
+
+    async def generate(self, context: PromptContext) -> Completion:
+        """Answer in one piece. Raises `RefusedError`, `UpstreamError` or `CallerError`."""
+        async with _Visit(self._controller, self._connect, self._ticket(context)) as visit:
+            while True:
+                agent = await visit.agent()
+                try:
+                    completion = await agent.generate(context)
+                except UpstreamError as error:
+                    visit.failed(error)
+                    continue
+                visit.finished(completion.usage)
+                return completion
+
+    async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
+        """Answer piece by piece. A loss before the first piece is retried, later ones raise `UpstreamError`."""
+        async with _Visit(self._controller, self._connect, self._ticket(context)) as visit:
+            while not visit.is_over:
+                agent = await visit.agent()
+                try:
+                    async with aclosing(agent.stream(context)) as deltas:
+                        async for delta in deltas:
+                            visit.began(delta.usage)
+                            yield delta
+                    visit.finished(visit.usage)
+                except UpstreamError as error:
+                    visit.failed(error)
+
+    def _ticket(self, context: PromptContext) -> Ticket:
+        return Ticket(
+            id=self._controller.next_ticket_id(),
+            pool=self._pool,
+            deadline=self._controller.now() + context.timeout_s,
+            service_class=context.service_class,
+            tenant=context.tenant,
+        )
+
+
+class _Visit:
+    """One request's stay in the pool: however it is left, its slot is given back."""
+
+    def __init__(
+        self, controller: Controller, connect: Callable[[int, Endpoint], InferenceAgent], ticket: Ticket
+    ) -> None:
+        self._controller = controller
+        self._connect = connect
+        self._ticket = ticket
+        self._turn = Turn()
+        self._dispatched_at = 0.0
+        self._first_at: float | None = None
+        self.usage = Usage()
+        self.is_over = False
+
+    async def __aenter__(self) -> Self:
+        self._controller.submit(self._ticket, self._turn)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.is_over or isinstance(error, RefusedError):
+            return
+        if isinstance(error, CallerError):  # the replica did its part: it said no
+            self.finished(Usage())
+        else:
+            self._controller.post(Abandoned(self._ticket.id))
+
+    async def agent(self) -> InferenceAgent:
+        """Wait for a replica and return the contract over it. Raises `RefusedError`."""
+        while True:
+            replica_id = await self._turn.replica()
+            self._dispatched_at = self._controller.now()
+            endpoint = self._controller.endpoint(replica_id)
+            if endpoint is not None:
+                return self._connect(replica_id, endpoint)
+            self._fail(FailureKind.NOT_SENT)
+
+    def began(self, usage: Usage | None) -> None:
+        """A piece of the answer came."""
+        if self._first_at is None:
+            self._first_at = self._controller.now()
+        if usage is not None:
+            self.usage = usage
+
+    def finished(self, usage: Usage) -> None:
+        """The answer is complete."""
+        self.is_over = True
+        first_at = self._first_at or self._controller.now()
+        self._controller.post(
+            Finished(self._ticket.id, first_at - self._dispatched_at, usage.prompt_tokens, usage.completion_tokens)
+        )
+
+    def failed(self, error: UpstreamError) -> None:
+        """The replica failed: hope for another one if nothing was answered yet, else raise the error on."""
+        if self._first_at is not None:
+            self.is_over = True
+            self._controller.post(Failed(self._ticket.id, _kind(error), began=True))
+            raise error
+        self._fail(_kind(error))
+
+    def _fail(self, kind: FailureKind) -> None:
+        self._turn.renew()
+        self._controller.post(Failed(self._ticket.id, kind))
+
+
+_KINDS = {
+    "ttft_timeout": FailureKind.TIMEOUT,
+    "inter_token_timeout": FailureKind.TIMEOUT,
+    "upstream_invalid_response": FailureKind.INVALID,
+}
+
+
+def _kind(error: UpstreamError) -> FailureKind:
+    return _KINDS.get(error.code, FailureKind.LOST)
