@@ -16,9 +16,9 @@ class KeySpec:
     """One API key: never the key, only its digest. An empty `models` allows every model."""
 
     name: str
-    sha256: str
-    models: frozenset[str] = frozenset()
-    service_class: str = "interactive"
+    sha256: str = field(metadata={"setting": Setting("Digest of the key; `toque key create NAME` prints both.")})
+    models: frozenset[str] = setting(frozenset(), Setting("Models this key may use; empty allows every model."))
+    service_class: str = setting("interactive", Setting("Class of its requests: interactive or batch."))
 
 
 @dataclass(frozen=True, slots=True)

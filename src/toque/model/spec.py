@@ -154,13 +154,21 @@ class PoolSpec:
     """
 
     name: str
-    slots: int = 1
+    slots: int = setting(
+        1,
+        Setting(
+            "Requests one replica serves at once; for a hosted model, calls open at once.", minimum=1, maximum=4096
+        ),
+    )
     queue: QueueSpec = field(default_factory=QueueSpec)
     replicas: ReplicaBounds = field(default_factory=ReplicaBounds)
     scaling: ScalingSpec = field(default_factory=ScalingSpec)
     restart: RestartSpec = field(default_factory=RestartSpec)
     retry: RetrySpec = field(default_factory=RetrySpec)
-    routing: str = "least_loaded"
+    routing: str = setting(
+        "least_loaded",
+        Setting("Which ready replica gets a request: least_loaded; or package.module:Class of your own."),
+    )
     footprint: Resources = field(default_factory=Resources)
     cold_start: ColdStart = field(default_factory=ColdStart)
     elastic: bool = True
