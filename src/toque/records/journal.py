@@ -80,14 +80,21 @@ class JournalFile:
     def flush(self) -> None:
         """Hand what is there to the writing thread."""
         lines, self._batch = self._batch, []
-        size = sum(map(len, lines)) + len(lines)
         if not lines:
             return
-        if size > self._room or self._pending >= _BATCHES_PENDING_MAX:
-            lines, size = [b'{"truncated":true}'], self._room
-        self._room -= size
+        fitting = self._fit(lines) if self._pending < _BATCHES_PENDING_MAX else 0
+        if fitting < len(lines):
+            lines, self._room = [*lines[:fitting], b'{"truncated":true}'], 0
         self._pending += 1
         self._thread.submit(self._write, b"\n".join(lines) + b"\n")
+
+    def _fit(self, lines: list[bytes]) -> int:
+        """Count the lines there is room for, and take that room."""
+        for number, line in enumerate(lines):
+            self._room -= len(line) + 1
+            if self._room < 0:
+                return number
+        return len(lines)
 
     async def close(self) -> None:
         """Write what is left and close the file."""
