@@ -35,8 +35,8 @@ def recorded(count: int) -> list[Step]:
                 pending.append((now + 0.3, Failed(ticket_id, FailureKind.ERROR) if is_lost else Finished(ticket_id)))
 
     step(10.0, Woke())
-    for number in range(count):
-        pending.append((10.2 + number * 0.1, Arrived(Ticket(number, "chat", 500.0, ServiceClass.INTERACTIVE, "alice"))))
+    tickets = (Ticket(number, "chat", 500.0, ServiceClass.INTERACTIVE, "alice") for number in range(count))
+    pending += [(10.2 + ticket.id * 0.1, Arrived(ticket)) for ticket in tickets]
     while pending:
         pending.sort(key=lambda due: due[0])
         now, event = pending.pop(0)
