@@ -32,8 +32,17 @@ class Secret:
 class AgentSpec:
     """How the agent of one model is made."""
 
-    agent: str = setting("llama.cpp", Setting("llama.cpp, openai, fake, or package.module:Class of your own."))
-    source: str = setting("", Setting("The model: a path to a .gguf file, or `embedded` for the one that comes along."))
+    agent: str = setting(
+        "llama.cpp",
+        Setting(
+            "What speaks to the model: an engine of ours, any OpenAI-compatible URL, a stand-in for tests, or your own.",
+            choices=("llama.cpp", "openai", "fake"),
+            pluggable=True,
+        ),
+    )
+    source: str = setting(
+        "", Setting("The model: a path to a .gguf file, or `embedded` for the one that comes along.", "path")
+    )
     url: str = setting("", Setting("agent openai: the base URL up to and including /v1."))
     key: str = setting("", Setting("agent openai: where its key is, as env:NAME or file:PATH. Never the key itself."))
     upstream_model: str = setting("", Setting("The model's name at the upstream; empty: the same as here."))

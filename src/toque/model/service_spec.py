@@ -18,7 +18,7 @@ class KeySpec:
     name: str
     sha256: str = field(metadata={"setting": Setting("Digest of the key; `toque key create NAME` prints both.")})
     models: frozenset[str] = setting(frozenset(), Setting("Models this key may use; empty allows every model."))
-    service_class: str = setting("interactive", Setting("Class of its requests: interactive or batch."))
+    service_class: str = setting("interactive", Setting("Class of its requests.", choices=("interactive", "batch")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,21 @@ class RecordSpec:
     """What is written down, and where."""
 
     state_dir: str = setting(
-        "", Setting("Where the ledger and downloaded models live (empty: toque under $XDG_CACHE_HOME or ~/.cache).")
+        "",
+        Setting(
+            "Where the ledger and downloaded models live (empty: toque under $XDG_CACHE_HOME or ~/.cache).", "path"
+        ),
     )
-    journal: str = setting("", Setting("File for the journal of (now, event, effects); empty keeps only the ring."))
+    journal: str = setting(
+        "", Setting("File for the journal of (now, event, effects); empty keeps only the ring.", "path")
+    )
     journal_bytes_max: int = setting(
         2**30, Setting("The journal file stops growing here, and says so in its last line.", "bytes", minimum=4096)
     )
     journal_ring: int = setting(
         20_000, Setting("Steps of the core kept in memory for `toque why`; about 0.5 KiB each.", minimum=100)
     )
-    access_log: str = setting("-", Setting("Access lines: a file, `-` for standard error, or empty for none."))
+    access_log: str = setting("-", Setting("Access lines: a file, `-` for standard error, or empty for none.", "path"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,9 @@ class ServiceSpec:
     limits: LimitSpec = field(default_factory=LimitSpec)
     records: RecordSpec = field(default_factory=RecordSpec)
     capacity: Resources = field(default_factory=Resources)
-    driver: str = setting("process", Setting("Where replicas of local models run: process."))
+    driver: str = setting(
+        "process", Setting("Where replicas of local models run.", choices=("process",), pluggable=True)
+    )
     drain_s_max: float = setting(30.0, Setting("After SIGTERM, requests in flight may take this long.", "s", minimum=0))
     lame_duck_s: float = setting(
         5.0, Setting("After SIGTERM, new requests are still answered (with 503) this long.", "s", minimum=0)

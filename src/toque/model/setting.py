@@ -11,13 +11,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a person must know about one field. `minimum` and `maximum` are inclusive; `above` is exclusive."""
+    """What a person must know about one field. `minimum` and `maximum` are inclusive; `above` is exclusive.
+
+    A text with `choices` is one of them or, where it is `pluggable`, `package.module:Class`. Unit `path` marks a path:
+    relative ones count from the settings file.
+    """
 
     why: str
     unit: str = ""
     minimum: float | None = None
     above: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    pluggable: bool = False
 
 
 def setting(default: _T, about: Setting) -> _T:

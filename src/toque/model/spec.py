@@ -81,7 +81,11 @@ class ScalingSpec:
 
     policy: str = setting(
         "concurrency",
-        Setting("concurrency, rate or fixed; or package.module:Class of your own."),
+        Setting(
+            "What decides how many replicas are wanted: requests in flight, requests a second, nothing, or your own.",
+            choices=("concurrency", "rate", "fixed"),
+            pluggable=True,
+        ),
     )
     target: float = setting(
         0.0,
@@ -167,7 +171,11 @@ class PoolSpec:
     retry: RetrySpec = field(default_factory=RetrySpec)
     routing: str = setting(
         "least_loaded",
-        Setting("Which ready replica gets a request: least_loaded; or package.module:Class of your own."),
+        Setting(
+            "Which ready replica gets a request: the one with the most free slots, or as your own class says.",
+            choices=("least_loaded",),
+            pluggable=True,
+        ),
     )
     footprint: Resources = field(default_factory=Resources)
     cold_start: ColdStart = field(default_factory=ColdStart)
