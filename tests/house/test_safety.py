@@ -1,0 +1,74 @@
+"""What no line of ours may do, checked on the syntax tree: run text as code, compare secrets in variable time (S03, S10)."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+
+from tests.house.source import Module, dotted, hold, imports, modules
+
+PYTHON = ("src", "tests", "bench", "examples")
+UNSAFE_MODULES = {"dill", "cloudpickle", "joblib", "jsonpickle", "marshal", "pickle", "shelve", "yaml"}
+UNSAFE_CALLS = {"compile", "eval", "exec", "os.popen", "os.system", "shutil.unpack_archive"}
+UNSAFE_METHODS = {"extractall"}
+SECRET_WORDS = {"authorization", "bearer", "credential", "digest", "digests", "hexdigest", "hmac", "password", "secret"}
+PURE_MODULES = {
+    "abc", "bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools", "math",
+    "operator", "types", "typing",
+}  # fmt: skip
+"""All that core and model may import beside each other: nothing here waits, logs, rolls dice or reaches the world."""
+
+
+def _unsafe(module: Module) -> Iterator[str]:
+    yield from (name for name in imports(module) if name.partition(".")[0] in UNSAFE_MODULES)
+    for call in module.nodes(ast.Call):
+        name = dotted(call.func)
+        if name in UNSAFE_CALLS or (isinstance(call.func, ast.Attribute) and call.func.attr in UNSAFE_METHODS):
+            yield name or "extractall"
+        for keyword in call.keywords:
+            if keyword.arg == "shell" and not (
+                isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            ):
+                yield "shell="
+
+
+def test_nothing_runs_text_as_code_or_unpacks_what_it_was_sent() -> None:
+    hold("unsafe", (f"{module.place}:{what}" for module in modules(*PYTHON) for what in _unsafe(module)))
+
+
+def _is_secret(side: ast.expr) -> bool:
+    if isinstance(side, ast.Call):
+        return _is_secret(side.func)
+    name = side.attr if isinstance(side, ast.Attribute) else dotted(side)
+    return bool(set(re.split(r"_+", name.lower())) & SECRET_WORDS)
+
+
+def _is_empty(side: ast.expr) -> bool:
+    return isinstance(side, ast.Constant) and not side.value
+
+
+def _leaky_comparisons(module: Module) -> Iterator[ast.Compare]:
+    for comparison in module.nodes(ast.Compare):
+        sides = [comparison.left, *comparison.comparators]
+        equality = any(isinstance(operator, ast.Eq | ast.NotEq) for operator in comparison.ops)
+        if equality and any(map(_is_secret, sides)) and not any(map(_is_empty, sides)):
+            yield comparison
+
+
+def test_secrets_and_digests_are_never_compared_with_equals() -> None:
+    hold(
+        "compare",
+        (f"{module.place}:{ast.unparse(line)}" for module in modules("src") for line in _leaky_comparisons(module)),
+    )
+
+
+def test_core_and_model_import_only_what_cannot_touch_the_world() -> None:
+    pure = modules("src/toque/core", "src/toque/model")
+    foreign = (
+        f"{module.place}:{name}"
+        for module in pure
+        for name in imports(module)
+        if name.partition(".")[0] not in PURE_MODULES | {"toque"}
+    )
+    hold("pure", foreign)
+    assert sys.stdlib_module_names >= PURE_MODULES
