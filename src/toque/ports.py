@@ -33,6 +33,14 @@ class InferenceAgent(Protocol):
         ...
 
 
+class ReplicaAgent(InferenceAgent, Protocol):
+    """The contract over one replica, with the connections it keeps to it."""
+
+    async def close(self) -> None:
+        """End all connections; calls under way raise `UpstreamError`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A child process to run: an argument list (never a shell line) and what is added to its minimal environment.
@@ -81,8 +89,8 @@ class AgentKind(Protocol):
         """Say what its replicas understand."""
         ...
 
-    def connect(self, endpoint: Endpoint, spec: AgentSpec) -> InferenceAgent:
-        """Return the contract over one replica; it opens connections only when used."""
+    def connect(self, endpoint: Endpoint, model: ModelSpec) -> ReplicaAgent:
+        """Return the contract over one replica; it opens connections only when used. Whoever connects closes it."""
         ...
 
     def check(self, spec: AgentSpec) -> None:

@@ -5,8 +5,8 @@ is in an error's message.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 
 from toque.agents.answer_body import (
     DONE,
@@ -49,19 +49,18 @@ class HttpAgent:
         body = encode_request(context, self._model, streams=False)
         return decode_completion(await self._post(path_of(context), body, context.timeout_s))
 
-    async def stream(self, context: PromptContext) -> AsyncIterator[Delta]:
+    async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
         """Answer piece by piece; tool calls come whole, with the last delta. Raises as `generate` does."""
         path = path_of(context)
         body = encode_request(context, self._model, streams=True)
         deadline = asyncio.get_running_loop().time() + context.timeout_s
         async with self._call(path, body, deadline, "text/event-stream") as reply:
             answer = StreamedAnswer()
-            async for data in _events(reply, deadline):
-                if data == DONE:
-                    break
-                text = answer.feed(data)
-                if text:
-                    yield Delta(text)
+            async with aclosing(_events(reply, deadline)) as events:
+                async for data in events:
+                    text = answer.feed(data)
+                    if text:
+                        yield Delta(text)
             yield answer.last()
             await _read_tail(reply)
 
@@ -128,8 +127,8 @@ class HttpAgent:
         return message[:MESSAGE_CHARS_MAX]
 
 
-async def _events(reply: Reply, deadline: float) -> AsyncIterator[bytes]:
-    """Yield the data of each server-sent event until the body ends."""
+async def _events(reply: Reply, deadline: float) -> AsyncGenerator[bytes, None]:
+    """Yield the data of each server-sent event until the body ends, or its last event says so."""
     parser = SseParser()
     while True:
         with _as_timeout():
@@ -138,6 +137,8 @@ async def _events(reply: Reply, deadline: float) -> AsyncIterator[bytes]:
         if not piece:
             return
         for event in parser.feed(piece):
+            if event.data == DONE:
+                return
             yield event.data
 
 
