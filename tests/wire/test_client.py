@@ -45,7 +45,7 @@ async def replica(script: Script) -> AsyncIterator[Endpoint]:
 async def until(condition: Callable[[], object]) -> None:
     """Give the loop its turns until the condition holds."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0)
 
 

@@ -1,0 +1,274 @@
+"""A client's connection: requests in, answers out.
+
+Law: one request is answered at a time, in the order they came. A client that closes its half has left.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, cast
+
+from toque.model.errors import CallerError, ToqueError
+from toque.model.service_spec import LimitSpec
+from toque.wire.reader import Phase, RequestReader
+from toque.wire.request import Request
+
+BODY_GRACE_S = 10.0
+BODY_RATE_MIN = 1024
+"""Bytes a second that a body must bring on average, after the grace."""
+LINGER_S = 2.0
+"""After a refusal the client may still be sending; it gets this long to read why."""
+
+
+class Exchange(Protocol):
+    """One request being answered, as its connection sees it. Nothing is called after `finish()`."""
+
+    def client_left(self) -> None:
+        """The client is gone: stop the work. The connection takes no more bytes."""
+        ...
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: stop producing."""
+        ...
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        ...
+
+    def tick(self) -> None:
+        """The server's sweep passes, each half second: look at timeouts."""
+        ...
+
+    def cut_off(self) -> None:
+        """The server ends now: say so, if it can still be said, and finish."""
+        ...
+
+
+class Host(Protocol):
+    """What a connection needs of its server. `now` is the time of the last sweep: good to half a second, and free."""
+
+    limits: LimitSpec
+    now: float
+    is_draining: bool
+
+    def begin(self, request: Request, connection: "Incoming") -> Exchange | None:
+        """Answer a request: at once (None), or later as an exchange."""
+        ...
+
+    def encode_refusal(self, error: ToqueError) -> bytes:
+        """Write the whole last answer of a connection."""
+        ...
+
+    def opened(self, connection: "Incoming") -> bool:
+        """Know a new connection; False when there are too many."""
+        ...
+
+    def closed(self, connection: "Incoming") -> None:
+        """Forget it."""
+        ...
+
+
+Handler: TypeAlias = Callable[[Request, "Incoming"], Exchange | None]
+
+
+class Incoming(asyncio.Protocol):
+    """One client's socket, what it asked, and the exchange under way."""
+
+    __slots__ = (
+        "_exchange",
+        "_host",
+        "_is_advancing",
+        "_is_busy",
+        "_is_lingering",
+        "_is_paused",
+        "_phase",
+        "_reader",
+        "_since",
+        "_transport",
+        "_unsent_bytes",
+    )
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._reader = RequestReader(host.limits)
+        self._transport = cast(asyncio.Transport, None)  # there is one before anything is called
+        self._exchange: Exchange | None = None
+        self._is_busy = False
+        self._is_advancing = False
+        self._is_lingering = False
+        self._is_paused = False
+        self._phase = Phase.BETWEEN
+        self._since = host.now
+        self._unsent_bytes = 0
+
+    # ---- for whoever answers
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection ends with the answer under way; its head shall say `connection: close` then."""
+        return (self._reader.is_deaf and not self._reader.ready) or self._host.is_draining
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer, framed already."""
+        self._transport.write(data)
+
+    def finish(self, *, closes: bool = False) -> None:
+        """The answer is complete: go on with the next request, or close after the last."""
+        self._is_busy = False
+        self._exchange = None
+        if closes or self.is_last:
+            self._transport.close()
+        else:
+            self._since = self._host.now
+            self._phase = Phase.BETWEEN
+            self._advance()
+
+    def abort(self) -> None:
+        """Cut the connection: the client must see that the answer is not whole."""
+        self._transport.abort()
+
+    # ---- for the server
+
+    def sweep(self, now: float) -> None:
+        """Look at everything that has a time limit, in order of likelihood.
+
+        1. An exchange looks after itself, but for a client that reads nothing. 2. A refused client lingers a little.
+        3. A head or a body that comes too slowly. 4. Idleness.
+        """
+        elapsed_s = now - self._since
+        if self._is_busy:  # 1
+            if self._exchange is not None:
+                self._exchange.tick()
+            if self._is_paused:
+                self._check_progress(now)
+        elif self._is_lingering:  # 2
+            if elapsed_s > LINGER_S:
+                self.abort()
+        elif self._reader.phase is not Phase.BETWEEN:  # 3
+            self._check_pace(now, elapsed_s)
+        elif elapsed_s > self._host.limits.keep_alive_s:  # 4
+            self._transport.close()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being answered."""
+        if not self._is_busy:
+            self._transport.close()
+
+    def cut_off(self) -> None:
+        """Let the exchange under way say that it is over."""
+        if self._exchange is not None:
+            self._exchange.cut_off()
+
+    def _check_pace(self, now: float, elapsed_s: float) -> None:
+        if self._phase is not self._reader.phase:  # a new head or body began since the last sweep
+            self._phase = self._reader.phase
+            self._since = now
+        elif self._phase is Phase.HEAD:
+            if elapsed_s > self._host.limits.header_read_s:
+                self._reader.refuse(_too_slow("header"))
+        elif elapsed_s > BODY_GRACE_S and self._reader.body_bytes < BODY_RATE_MIN * (elapsed_s - BODY_GRACE_S):
+            self._reader.refuse(_too_slow("body"))
+        self._advance()
+
+    def _check_progress(self, now: float) -> None:
+        unsent_bytes = self._transport.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            self._since = now
+        elif now - self._since > self._host.limits.slow_reader_s:
+            self.abort()
+
+    # ---- called by asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected; asyncio and uvloop both have set TCP_NODELAY."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._host.limits.stream_buffer_bytes)
+        if not self._host.opened(self):
+            self._reader.is_deaf = True
+            self._refuse(_too_many())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._reader.feed(data)
+        if not self._is_busy:
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """The client sends no more, which counts as leaving: what nobody waits for shall not be computed."""
+        if self._is_busy:
+            self._transport.abort()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone; why makes no difference."""
+        self._host.closed(self)
+        self._reader.is_deaf = True
+        self._reader.ready.clear()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_left()
+
+    def pause_writing(self) -> None:
+        """More than `stream_buffer_bytes` wait to be sent."""
+        self._is_paused = True
+        self._unsent_bytes = 0
+        if self._exchange is not None:
+            self._exchange.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._is_paused = False
+        if self._exchange is not None:
+            self._exchange.resume_writing()
+        elif not self._is_busy:
+            self._advance()
+
+    # ---- one after the other
+
+    def _advance(self) -> None:
+        """Begin what is ready, one at a time, unless the client does not even read what it has got."""
+        if self._is_advancing:  # an answer that was given at once: the loop below goes on
+            return
+        self._is_advancing = True
+        ready = self._reader.ready
+        while ready and not self._is_busy and not self._is_paused and not self._is_lingering:
+            item = ready.popleft()
+            if isinstance(item, CallerError):
+                self._refuse(item)
+                break
+            self._is_busy = True
+            exchange = self._host.begin(item, self)
+            if self._is_busy:
+                self._exchange = exchange
+        if self._reader.awaits_continue and not self._is_busy:
+            self._reader.awaits_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._is_advancing = False
+
+    def _refuse(self, error: ToqueError) -> None:
+        """Answer for the last time, and leave the client the time to read it: closing now could reset the connection."""
+        self._transport.write(self._host.encode_refusal(error))
+        self._is_lingering = True
+        self._since = self._host.now
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+
+def _too_slow(part: str) -> CallerError:
+    return CallerError(f"The request {part} came too slowly.", status=408, code="request_timeout")
+
+
+def _too_many() -> CallerError:
+    return CallerError(
+        "Too many connections are open. Try again after Retry-After, over fewer connections.",
+        status=503,
+        error_type="service_unavailable_error",
+        code="server_is_overloaded",
+        retry_after_s=1.0,
+    )

@@ -1,0 +1,175 @@
+"""Bytes to requests, without a socket: limits and the refusal of ambiguous HTTP are here.
+
+Law: after a request that cannot be understood nothing more is read. Memory is bounded by the limits plus one read.
+"""
+
+from collections import deque
+from enum import IntEnum
+
+import httptools
+
+from toque.model.errors import CallerError
+from toque.model.service_spec import LimitSpec
+from toque.wire.request import Request, body_too_large, check_head, malformed, too_many_header_bytes
+
+PIPELINE_MAX = 32
+"""Requests read ahead of their turn; what comes beyond is dropped, and the connection ends after these."""
+FRAMING_BYTES_MAX = 2**20
+"""Chunk sizes, extensions and trailers of one body at most."""
+
+_CONNECTION_FIELDS = frozenset({b"connection", b"upgrade", b"http2-settings"})
+
+
+class Phase(IntEnum):
+    """What the bytes that come next belong to."""
+
+    BETWEEN = 0
+    HEAD = 1
+    BODY = 2
+
+
+class RequestReader:
+    """Feed it what was read; take what is complete from `ready`: requests in order, and at most one error, the last.
+
+    `is_deaf` says that the connection shall end once `ready` is answered. `awaits_continue` says that the client sends
+    its body only after a `100 Continue`.
+    """
+
+    __slots__ = (
+        "_body",
+        "_earlier_bytes",
+        "_limits",
+        "_parser",
+        "_read_bytes",
+        "_request",
+        "_upgrades",
+        "awaits_continue",
+        "body_bytes",
+        "is_deaf",
+        "phase",
+        "ready",
+    )
+
+    def __init__(self, limits: LimitSpec) -> None:
+        self.ready: deque[Request | CallerError] = deque()
+        self.is_deaf = False
+        self.awaits_continue = False
+        self.phase = Phase.BETWEEN
+        self.body_bytes = 0
+        self._limits = limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = Request()
+        self._body: list[bytes] = []
+        self._upgrades = False
+        self._read_bytes = 0
+        self._earlier_bytes = 0  # of the message under way, in reads before this one
+
+    def feed(self, data: bytes) -> None:
+        """Parse one read."""
+        if self.is_deaf:
+            return
+        self._read_bytes = len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._pass_over_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError as failure:
+            self.refuse(_cause(failure))
+        except httptools.HttpParserError:
+            self.refuse(malformed())
+        self._earlier_bytes += len(data)
+        if self._earlier_bytes > self._limits.header_bytes_max:
+            self._check_size()
+
+    def refuse(self, error: CallerError) -> None:
+        """Let this error be the last that is answered."""
+        if not self.is_deaf:
+            self.is_deaf = True
+            self.ready.append(error)
+
+    def _check_size(self) -> None:
+        if (
+            self.phase is Phase.HEAD
+            and self._earlier_bytes > self._limits.header_bytes_max + self._limits.url_bytes_max
+        ):
+            self.refuse(too_many_header_bytes(self._limits))
+        elif self._earlier_bytes > self._limits.body_bytes_max + FRAMING_BYTES_MAX:
+            self.refuse(body_too_large(self._limits))
+
+    def _pass_over_upgrade(self, rest: bytes) -> None:
+        """Read the request as if it did not ask for an upgrade: some clients offer h2c with every first request."""
+        request, self._upgrades = self._request, False
+        if request.method == b"CONNECT":
+            self.refuse(CallerError("This server is no proxy.", status=405, code="method_not_allowed"))
+            return
+        fields = [b"%b: %b\r\n" % field for field in request.headers.items() if field[0] not in _CONNECTION_FIELDS]
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, b"".join(fields))
+        self._parser = httptools.HttpRequestParser(self)
+        self.feed(head + rest)
+
+    # ---- called by the parser
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self.phase = Phase.HEAD
+        self._request = Request()
+        self._body = []
+        self.body_bytes = 0
+
+    def on_url(self, piece: bytes) -> None:
+        """A piece of the target."""
+        self._request.target += piece
+
+    def on_header(self, name: bytes, content: bytes) -> None:
+        """One header field. Trailers are not looked at."""
+        if self.phase is Phase.HEAD:
+            self._request.add_field(name, content)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: hold it to the rules before any of the body is taken."""
+        request, parser = self._request, self._parser
+        request.method = parser.get_method()
+        version = parser.get_http_version()
+        request.is_http_1_0 = version == "1.0"
+        check_head(request, version, self._limits)
+        if self._earlier_bytes + self._read_bytes > self._limits.header_bytes_max:
+            self._check_head_bytes()
+        self.phase = Phase.BODY
+        self._upgrades = parser.should_upgrade()
+        self.awaits_continue = request.headers.get(b"expect", b"").lower() == b"100-continue"
+
+    def _check_head_bytes(self) -> None:
+        if self._request.head_bytes() > self._limits.header_bytes_max:
+            raise too_many_header_bytes(self._limits)
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        self.body_bytes += len(piece)
+        if self.body_bytes > self._limits.body_bytes_max:
+            raise body_too_large(self._limits)
+        self._body.append(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._upgrades or self.is_deaf:
+            return
+        self.phase = Phase.BETWEEN
+        self.awaits_continue = False
+        self._earlier_bytes = -self._read_bytes
+        request, body = self._request, self._body
+        request.body = body[0] if len(body) == 1 else b"".join(body)
+        request.keeps_alive = self._parser.should_keep_alive() and not request.is_http_1_0
+        if len(self.ready) >= PIPELINE_MAX:
+            self.is_deaf = True
+            return
+        self.is_deaf = not request.keeps_alive
+        self.ready.append(request)
+
+
+def _cause(failure: httptools.HttpParserCallbackError) -> CallerError:
+    """Find what one of our own callbacks raised; anything but a CallerError is a bug of ours and goes on."""
+    cause = failure.__context__
+    if not isinstance(cause, CallerError):
+        raise failure
+    return cause

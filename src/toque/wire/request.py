@@ -1,0 +1,97 @@
+"""A request as it came over the wire, and the rules its head must keep before anything else looks at it.
+
+Law: what two HTTP parsers could read in two ways is refused (RFC 9112 sections 3, 6 and 7), and limits hold before the
+body is read. Nothing is routed or trusted by the Host.
+"""
+
+import re
+
+from toque.model.errors import CallerError
+from toque.model.service_spec import LimitSpec
+from toque.wire.client import Headers
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"x-api-key"})
+
+
+class Request:
+    """Method, target, header fields (names in lower case) and, once it is complete, the body."""
+
+    __slots__ = ("body", "headers", "is_http_1_0", "keeps_alive", "method", "target")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.headers: Headers = {}
+        self.body = b""
+        self.is_http_1_0 = False
+        self.keeps_alive = True
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query; raw, nothing decoded or normalised."""
+        return self.target.partition(b"?")[0]
+
+    def add_field(self, name: bytes, content: bytes) -> None:
+        """Take one header field; one that comes twice is joined by a comma, or refused where that would be ambiguous."""
+        name = name.lower()
+        known = self.headers.get(name)
+        if known is None:
+            self.headers[name] = content
+        elif name in _ONCE:
+            raise CallerError(
+                f"The header field {name.decode('ascii')} came twice; send it once.", code="invalid_value"
+            )
+        else:
+            self.headers[name] = b"%b, %b" % (known, content)
+
+    def head_bytes(self) -> int:
+        """Size of the header fields as they were sent, up to optional blanks."""
+        return sum(len(name) + len(content) + 4 for name, content in self.headers.items())
+
+
+def check_head(request: Request, version: str, limits: LimitSpec) -> None:
+    """Raise `CallerError` for a head that breaks a rule or a limit. The parser has refused other ambiguities before."""
+    if len(request.target) > limits.url_bytes_max:
+        raise CallerError(f"The URL is longer than {limits.url_bytes_max} bytes.", status=414, code="uri_too_long")
+    if len(request.headers) > limits.header_fields_max:
+        raise too_many_header_bytes(limits)
+    if version not in {"1.1", "1.0"}:
+        raise CallerError("This server speaks HTTP/1.1.")
+    host = request.headers.get(b"host")
+    if host is None and version == "1.1":
+        raise CallerError("The header field Host is missing.")
+    if host is not None and _HOST.fullmatch(host) is None:
+        raise CallerError("The header field Host is malformed; it must be a name or an address, and maybe a port.")
+    if b"transfer-encoding" in request.headers:
+        _check_transfer_encoding(request, version)
+    elif int(request.headers.get(b"content-length", 0)) > limits.body_bytes_max:
+        raise body_too_large(limits)
+
+
+def _check_transfer_encoding(request: Request, version: str) -> None:
+    if version == "1.0" or b"content-length" in request.headers:
+        raise CallerError("Transfer-Encoding does not go with HTTP/1.0 or with Content-Length.")
+    if request.headers[b"transfer-encoding"].lower() != b"chunked":
+        raise CallerError("The only Transfer-Encoding understood here is chunked.")
+
+
+def body_too_large(limits: LimitSpec) -> CallerError:
+    """Say what a body may have."""
+    return CallerError(
+        f"The request body is larger than {limits.body_bytes_max} bytes.", status=413, code="request_too_large"
+    )
+
+
+def too_many_header_bytes(limits: LimitSpec) -> CallerError:
+    """Say what a header may have."""
+    return CallerError(
+        f"The request header has more than {limits.header_bytes_max} bytes or {limits.header_fields_max} fields.",
+        status=431,
+        code="header_too_large",
+    )
+
+
+def malformed() -> CallerError:
+    """Say that this is not HTTP/1.1, without repeating what it was."""
+    return CallerError("This is not a well-formed HTTP/1.1 request.")

@@ -1,0 +1,153 @@
+"""The listening side of HTTP/1.1, for the gateway, the admin listener and a replica's own process.
+
+Law: one coarse sweep looks at all timeouts of all connections; no request has a timer of its own. Nothing listens after
+`close_listener()`, nothing is open after `close()`.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from toque.model.errors import ToqueError
+from toque.model.service_spec import LimitSpec
+from toque.wire.errors import encode_error
+from toque.wire.incoming import Exchange, Handler, Incoming
+from toque.wire.request import Request
+
+SWEEP_S = 0.5
+"""Timeouts are seconds long; half a second late is good enough, and costs 0.1 us a connection."""
+CUT_OFF_S = 1.0
+"""How long the last words to clients that are cut off may take."""
+
+
+def encode_anonymous_refusal(error: ToqueError) -> bytes:
+    """Write a refusal of a request that was never understood, and so has no id."""
+    return encode_error(error, b"-", closes=True)
+
+
+class Server:
+    """A listener and its connections. Made by `serve`."""
+
+    def __init__(
+        self, handler: Handler, limits: LimitSpec, encode_refusal: Callable[[ToqueError], bytes], sweep_s: float
+    ) -> None:
+        self._handler = handler
+        self.limits = limits
+        self._encode_refusal = encode_refusal
+        self._sweep_s = sweep_s
+        self._loop = asyncio.get_running_loop()
+        self._listener: asyncio.Server | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._connections: set[Incoming] = set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+        self.now = self._loop.time()
+        self.is_draining = False
+
+    @property
+    def port(self) -> int:
+        """The port it listens on. Raises `RuntimeError` once the listener is closed."""
+        if self._listener is None or not self._listener.sockets:
+            raise RuntimeError("The listener is closed.")
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def connection_count(self) -> int:
+        """Open connections, idle ones too."""
+        return len(self._connections)
+
+    async def listen(self, address: tuple[str, int] | socket.socket) -> None:
+        """Open the listener. Raises `OSError` when the address cannot be had."""
+        if isinstance(address, socket.socket):
+            self._listener = await self._loop.create_server(lambda: Incoming(self), sock=address, backlog=2048)
+        else:
+            host, port = address
+            self._listener = await self._loop.create_server(lambda: Incoming(self), host, port, backlog=2048)
+
+    def close_listener(self) -> None:
+        """Take no new connection; those open go on."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def announce_drain(self) -> None:
+        """From now on each answer is the last of its connection, and says so."""
+        self.is_draining = True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Close the listener and what is idle; let the rest finish, but for `timeout_s` at most; then close."""
+        self.close_listener()
+        self.announce_drain()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        if not await self._is_empty_within(timeout_s):
+            for connection in list(self._connections):
+                connection.cut_off()
+            await self._is_empty_within(CUT_OFF_S)
+        await self.close()
+
+    async def close(self) -> None:
+        """Cut everything, and return when nothing is open."""
+        self.close_listener()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._none_open.wait()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    async def _is_empty_within(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._none_open.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # ---- called by the connections
+
+    def begin(self, request: Request, connection: Incoming) -> Exchange | None:
+        """Hand a complete request to the handler."""
+        return self._handler(request, connection)
+
+    def encode_refusal(self, error: ToqueError) -> bytes:
+        """Write the answer to what never became a request."""
+        return self._encode_refusal(error)
+
+    def opened(self, connection: Incoming) -> bool:
+        """Take a connection, unless there are too many; even those get the time to read that."""
+        self._connections.add(connection)
+        self._none_open.clear()
+        if self._sweeping is None:
+            self.now = self._loop.time()
+            self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+        return len(self._connections) <= self.limits.connections_max
+
+    def closed(self, connection: Incoming) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._none_open.set()
+
+    def _sweep(self) -> None:
+        self.now = now = self._loop.time()
+        for connection in list(self._connections):
+            connection.sweep(now)
+        self._sweeping = self._loop.call_later(self._sweep_s, self._sweep) if self._connections else None
+
+
+async def serve(
+    address: tuple[str, int] | socket.socket,
+    handler: Handler,
+    limits: LimitSpec,
+    *,
+    encode_refusal: Callable[[ToqueError], bytes] = encode_anonymous_refusal,
+    sweep_s: float = SWEEP_S,
+) -> Server:
+    """Listen on host and port (0: any free one) or on a bound socket, and answer with `handler`.
+
+    `encode_refusal` writes the answer to bytes that never became a request. Raises `OSError` for a taken address.
+    """
+    server = Server(handler, limits, encode_refusal, sweep_s)
+    await server.listen(address)
+    return server
