@@ -1,0 +1,83 @@
+"""The repository as a stranger gets it: no trace of the machine it was made on, pinned set-up, tables that are whole."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.house.source import ROOT, hold, imports, modules, tracked
+
+PRIVATE_PATHS = re.compile(r"/(?:root|home/[a-z]+|Users/[a-z]+|work|opt|tmp/try)/")
+REGISTRIES = ("pypi" + ".org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "crates" + ".io")
+FILE_BYTES_MAX = 512 * 1024
+CORE_DEPENDENCIES_MAX = 12
+TABLES = ("toque.core.routing", "toque.core.scaling")
+"""Packages of one choice a file, each named in the table of the package itself."""
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for path in tracked():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            yield path.relative_to(ROOT).as_posix(), content.decode("utf-8")
+
+
+def _pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / name).read_text("utf-8").splitlines()
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", "\n".join(lines), re.MULTILINE))
+
+
+def _project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def test_no_file_names_a_path_of_somebodys_machine() -> None:
+    hold("private-path", (f"{place}:{path}" for place, text in _texts() for path in PRIVATE_PATHS.findall(text)))
+
+
+def test_no_file_names_the_host_of_a_package_registry() -> None:
+    hold("registry", (f"{place}:{host}" for place, text in _texts() for host in REGISTRIES if host in text))
+
+
+def test_no_file_is_large() -> None:
+    large = (path for path in tracked() if path.stat().st_size > FILE_BYTES_MAX)
+    hold("file-size", (path.relative_to(ROOT).as_posix() for path in large))
+
+
+@pytest.mark.parametrize("name", ["serve.txt", "dev.txt"])
+def test_requirements_are_exact_pins_with_hashes_and_nothing_else(name: str) -> None:
+    lines = (ROOT / "requirements" / name).read_text("utf-8").replace("\\\n", " ").splitlines()
+    pin = re.compile(r"[a-z0-9-]+==\S+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+")
+    assert [line for line in lines if not pin.fullmatch(line.strip())] == []
+
+
+def test_what_serves_is_what_is_tested() -> None:
+    serve, dev = _pins("serve.txt"), _pins("dev.txt")
+    assert {name: dev.get(name) for name in serve} == serve
+
+
+def test_the_core_needs_few_packages_and_every_one_of_them_is_used() -> None:
+    project = _project()["project"]
+    assert isinstance(project, dict)
+    names = {re.split(r"[^a-z-]", text)[0].replace("-", "_") for text in project["dependencies"]}
+    assert len(names) <= CORE_DEPENDENCIES_MAX
+    used = {name.partition(".")[0] for module in modules("src") for name in imports(module)}
+    hold("unused-dependency", names - used)
+
+
+@pytest.mark.parametrize("package", TABLES)
+def test_every_choice_stands_in_the_table_of_its_package(package: str) -> None:
+    found = {module.name: module for module in modules("src")}
+    listed = set(imports(found[package]))
+    choices = (name for name in found if name.rpartition(".")[0] == package)
+    hold("table", (name for name in choices if name not in listed))
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    def dead(page: Path) -> Iterator[str]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+            if ":" not in target and not (page.parent / target).exists():
+                yield f"{page.relative_to(ROOT).as_posix()}:{target}"
+
+    hold("link", (link for page in tracked() if page.suffix == ".md" for link in dead(page)))
