@@ -1,0 +1,113 @@
+"""Layers of settings: flag > environment > file > default, merged into one table that remembers where each value is from.
+
+Law: a later layer replaces single settings, never whole tables, but for the models that `toque up SOURCE` replaces.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from toque.config.shape import SERVICE, Entry
+from toque.config.source import KeyPath, Table, TomlSource
+
+PREFIX = "TOQUE_"
+ASSUMED = "assumed"
+DEFAULT = "default"
+
+FLAGS = {"listen": "--listen", "admin_listen": "--admin-listen", "records.journal": "--record-journal"}
+"""Setting -> the flag that sets it. `source`, the argument of `toque up`, stands for a whole model instead."""
+
+DEFAULT_MODEL = "chat"
+_ASSUMED_SETTINGS = {"slots": 2, "threads": 1, "replicas": {"minimum_warm": 1, "maximum": 4}}
+"""One thread a replica: on two cores a second replica doubled the throughput, a second thread did not."""
+
+
+def variable(path: KeyPath) -> str:
+    """Return the environment variable of a setting: `TOQUE_LIMITS_BODY_BYTES_MAX`."""
+    return PREFIX + "_".join(path).upper()
+
+
+class Layers:
+    """The merged table, and where each value came from."""
+
+    def __init__(self, source: TomlSource | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> None:
+        self._source = source
+        self._origins: dict[KeyPath, str] = {}
+        self.table: Table = _anchored(source) if source else {}
+        self._add_environment(environment)
+        for setting, flag in FLAGS.items():
+            if setting in flags:
+                self._set(tuple(setting.split(".")), flags[setting], flag)
+        self._add_model(flags.get("source", ""))
+
+    def origin(self, path: KeyPath) -> str:
+        """Say where the value at `path` (or the table it stands in) came from."""
+        for length in range(len(path), 0, -1):
+            if found := self._origins.get(path[:length]):
+                return found
+        if self._source and self._holds(path):
+            return self._source.where(path)
+        return DEFAULT
+
+    def blame(self, path: KeyPath) -> str:
+        """Say where a person must look to change the value at `path`: its origin, or the file around it."""
+        origin = self.origin(path)
+        return self._source.where(path) if origin == DEFAULT and self._source else origin
+
+    def _holds(self, path: KeyPath) -> bool:
+        here: object = self.table
+        for name in path:
+            if not isinstance(here, dict) or name not in here:
+                return False
+            here = here[name]
+        return True
+
+    def _add_environment(self, environment: Mapping[str, str]) -> None:
+        for path, entry in SERVICE.settings():
+            if (name := variable(path)) in environment:
+                self._set(path, _typed(environment[name], entry), name)
+
+    def _set(self, path: KeyPath, value: object, origin: str) -> None:
+        here = self.table
+        for name in path[:-1]:
+            inner = here.setdefault(name, {})
+            if not isinstance(inner, dict):
+                return  # not a table: the check of the file's own value tells it
+            here = inner
+        here[path[-1]] = value
+        self._origins[path] = origin
+
+    def _add_model(self, source: str) -> None:
+        if source or not self.table.get("models"):
+            self.table["models"] = {DEFAULT_MODEL: {"source": source or "embedded", **_ASSUMED_SETTINGS}}
+            self._origins["models",] = ASSUMED
+            if source:
+                self._origins["models", DEFAULT_MODEL, "source"] = "SOURCE"
+
+
+def _typed(text: str, entry: Entry) -> object:
+    """Read a variable's text as the value that would stand in the file."""
+    if entry.hint is str:
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _anchored(source: TomlSource) -> Table:
+    """Copy a file's table with its relative paths counted from the file's directory."""
+    directory = Path(source.name).parent
+
+    def anchor(value: object, path: KeyPath) -> object:
+        if isinstance(value, dict):
+            return {name: anchor(inner, (*path, name)) for name, inner in value.items()}
+        entry = SERVICE.at(path)
+        if not isinstance(entry, Entry) or not isinstance(value, str):
+            return value
+        if path[-1] == "key" and value.startswith("file:"):
+            return f"file:{directory / Path(value[5:]).expanduser()}"
+        is_path = entry.about.unit == "path" and value not in ("", "-", "embedded")
+        return str(directory / Path(value).expanduser()) if is_path else value
+
+    return {name: anchor(value, (name,)) for name, value in source.table.items()}

@@ -1,0 +1,168 @@
+"""Contradictions between settings that are each valid alone.
+
+Law: a rule yields what is wrong, where, and what to write instead; it never repairs.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from urllib.parse import urlsplit
+
+from toque.config.address import is_loopback, split_address
+from toque.config.complaints import did_you_mean
+from toque.config.secret import REFERENCE
+from toque.config.source import KeyPath
+from toque.model.agent_spec import AgentSpec, ModelSpec
+from toque.model.service_spec import KeySpec, ServiceSpec
+from toque.model.spec import PoolSpec
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What is wrong, at which setting, and what to write instead."""
+
+    path: KeyPath
+    message: str
+    fix: str
+
+
+def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
+    """Return the first rule that does not hold."""
+    found = chain(
+        _addresses(spec),
+        *(_pool(model.pool) for model in spec.models),
+        *(_agent(model) for model in spec.models),
+        _keys(spec),
+        _open_door(spec),
+    )
+    return next(found, None)
+
+
+def _addresses(spec: ServiceSpec) -> Iterator[Contradiction]:
+    for name, text in (("listen", spec.listen), ("admin_listen", spec.admin_listen)):
+        try:
+            host, _ = split_address(text)
+        except ValueError:
+            if (name, text) == ("admin_listen", "off"):
+                continue
+            yield Contradiction((name,), f"{name} {text!r} is no address.", "Write host:port, such as 127.0.0.1:8080.")
+            return
+        if name == "admin_listen" and not is_loopback(host):
+            yield Contradiction(
+                (name,),
+                f"admin_listen {text!r} is not a loopback address: metrics and admin have no keys.",
+                'Write "127.0.0.1:8081", or "off"; let a proxy of yours guard it if others must reach it.',
+            )
+    if spec.listen == spec.admin_listen and not spec.listen.endswith(":0"):
+        yield Contradiction(("admin_listen",), "admin_listen is the same as listen.", "Give it a port of its own.")
+
+
+def _open_door(spec: ServiceSpec) -> Iterator[Contradiction]:
+    host, port = split_address(spec.listen)
+    if not spec.keys and not is_loopback(host):
+        yield Contradiction(
+            ("listen",),
+            f"Listening on {spec.listen} without keys would let anyone on the network use the models.",
+            f'Either stay on this machine: listen = "127.0.0.1:{port}", or add a key: `toque key create NAME` prints one '
+            "and the lines for the settings file.",
+        )
+
+
+def _pool(pool: PoolSpec) -> Iterator[Contradiction]:
+    here = ("models", pool.name)
+    bounds, scaling, restart = pool.replicas, pool.scaling, pool.restart
+    if bounds.minimum_warm > bounds.maximum:
+        yield Contradiction(
+            (*here, "replicas", "minimum_warm"),
+            f"minimum_warm {bounds.minimum_warm} is above maximum {bounds.maximum}.",
+            f"Write maximum = {bounds.minimum_warm}, or a lower minimum_warm.",
+        )
+    if scaling.policy == "fixed" and scaling.target > bounds.maximum:
+        yield Contradiction(
+            (*here, "scaling", "target"),
+            f"The policy fixed wants {scaling.target:g} replicas, but maximum is {bounds.maximum}.",
+            f"Write replicas = {{ maximum = {scaling.target:g} }}, or a lower target.",
+        )
+    if scaling.burst_window_s > scaling.stable_window_s:
+        yield Contradiction(
+            (*here, "scaling", "burst_window_s"),
+            f"burst_window_s {scaling.burst_window_s:g} is longer than stable_window_s {scaling.stable_window_s:g}.",
+            "The burst window notices what the stable one averages away: a tenth of it is usual.",
+        )
+    if restart.backoff_s_min > restart.backoff_s_max:
+        yield Contradiction(
+            (*here, "restart", "backoff_s_min"),
+            f"backoff_s_min {restart.backoff_s_min:g} is above backoff_s_max {restart.backoff_s_max:g}.",
+            "The wait grows from the first to the second.",
+        )
+
+
+def _agent(model: ModelSpec) -> Iterator[Contradiction]:
+    agent, here = model.agent, ("models", model.pool.name)
+    match agent.agent:
+        case "openai":
+            yield from _hosted(agent, here, model.pool)
+        case "llama.cpp" if not agent.source:
+            yield Contradiction(
+                (*here, "source"),
+                f"{'.'.join(here)} says no model to load.",
+                'Write source = "./model.gguf", or source = "embedded" for the model that comes along.',
+            )
+        case "llama.cpp" | "fake" if agent.url:
+            yield Contradiction(
+                (*here, "url"), f"The agent {agent.agent} takes no url.", 'Write agent = "openai" to call a URL.'
+            )
+    if agent.key and not REFERENCE.fullmatch(agent.key):
+        yield Contradiction(
+            (*here, "key"),
+            f"{'.'.join(here)}.key must say where the key is; a key itself does not belong in settings.",
+            'Write key = "env:NAME" or key = "file:PATH".',
+        )
+
+
+def _hosted(agent: AgentSpec, here: KeyPath, pool: PoolSpec) -> Iterator[Contradiction]:
+    try:
+        url = urlsplit(agent.url)
+        is_usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+        url = urlsplit("")
+    if not is_usable or url.query or url.fragment:
+        yield Contradiction(
+            (*here, "url"),
+            f"{'.'.join(here)}.url must be the base URL of an OpenAI-compatible API.",
+            'Write it up to and including /v1: url = "http://127.0.0.1:8000/v1".',
+        )
+    if url.username is not None or url.password is not None:
+        yield Contradiction(
+            (*here, "url"), "A key does not belong into a url.", 'Write key = "env:NAME" or key = "file:PATH".'
+        )
+    if agent.source:
+        yield Contradiction((*here, "source"), "The agent openai takes no source.", "Leave it out; url says it all.")
+    if pool.replicas.maximum != 1 or pool.replicas.minimum_warm > 1:
+        yield Contradiction(
+            (*here, "replicas"),
+            "Replicas behind a url are not ours to start.",
+            "Leave replicas out; slots says how many calls may be open at once.",
+        )
+
+
+def _keys(spec: ServiceSpec) -> Iterator[Contradiction]:
+    names = [model.pool.name for model in spec.models]
+    owners: dict[str, KeySpec] = {}
+    for key in spec.keys:
+        here = ("keys", key.name)
+        if not _DIGEST.fullmatch(key.sha256):
+            yield Contradiction(
+                (*here, "sha256"),
+                f"{'.'.join(here)}.sha256 is no SHA-256 digest.",
+                "It has 64 hexadecimal digits in lower case; `toque key create NAME` prints key and digest.",
+            )
+        other = owners.setdefault(key.sha256, key)
+        if other is not key:
+            yield Contradiction(here, f"The keys {other.name!r} and {key.name!r} are the same.", "Give each its own.")
+        for name in sorted(key.models - set(names)):
+            yield Contradiction((*here, "models"), f"There is no model {name!r}.", did_you_mean(name, names))
