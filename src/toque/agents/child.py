@@ -7,6 +7,7 @@ and out of the environment that its own children inherit. It needs nothing but t
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -16,6 +17,7 @@ from toque.model.agent_spec import Secret
 from toque.ports import CHILD_PARENT_PID, CHILD_SECRET, CHILD_STATUS_FD
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_REASON_CHARACTERS_MAX = 500  # keeps a line below PIPE_BUF, whatever its characters
 
 
 class StatusPipe:
@@ -40,6 +42,10 @@ class StatusPipe:
         """It answers on this port of 127.0.0.1."""
         self._tell({"phase": "ready", "port": port})
 
+    def failed(self, reason: str) -> None:
+        """This model can never be served from here; `reason` is a sentence naming path and cause. End after it."""
+        self._tell({"phase": "failed", "reason": reason[:_REASON_CHARACTERS_MAX]})
+
     def _tell(self, status: dict[str, str | float]) -> None:
         # One write shorter than PIPE_BUF is atomic, so threads need no lock.
         os.write(self._fd, json.dumps(status).encode() + b"\n")
@@ -57,6 +63,7 @@ def join_parent() -> tuple[StatusPipe, Secret]:
     """
     fd = int(os.environ.pop(CHILD_STATUS_FD))
     secret = Secret(os.environ.pop(CHILD_SECRET))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold prompts and the secret
     _die_with(int(os.environ.pop(CHILD_PARENT_PID)))
     os.set_inheritable(fd, False)  # noqa: FBT003 - else children of ours would keep the pipe open
     threading.Thread(target=_end_when_unread, args=(fd,), name="parent-watch", daemon=True).start()

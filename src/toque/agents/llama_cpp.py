@@ -1,0 +1,71 @@
+"""Agent llama.cpp: a model file of ours, served by llama.cpp's own server in a child process for each replica.
+
+Law: of a request only fields on the allow-list reach the engine; it knows many more, and some of them write files, move
+other callers' slots or crash it (`slot_id`, `lora`, `n_discard`, raw `grammar`).
+"""
+
+import os
+from pathlib import Path
+
+from toque.agents.child import child_environment
+from toque.agents.gguf import fault_of
+from toque.agents.http import HttpAgent
+from toque.agents.llama_cpp_server import EngineSettings
+from toque.agents.request_body import CHAT, COMPLETIONS, EMBEDDINGS, REQUEST_FIELDS
+from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
+from toque.model.endpoint import Endpoint
+from toque.model.errors import ConfigError
+from toque.ports import Dialect, InferenceAgent, Launch
+
+EMBEDDED = "embedded"
+"""The `source` that stands for the model that comes along (agents/embedded.py); app.py puts its path in."""
+
+ENGINE_FIELDS = frozenset({"top_k", "min_p", "repeat_penalty", "typical_p"})
+"""Fields of llama.cpp's own that only shape sampling."""
+
+
+class LlamaCpp:
+    """The kind of agent; see `ports.AgentKind`."""
+
+    def launch(self, model: ModelSpec, secret: Secret) -> Launch:
+        """Say how to run one replica. Raises `ConfigError` when its model file is not there."""
+        spec = model.agent
+        path = Path(spec.source)
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such file.", fix="Set source to a .gguf file.")
+        settings = EngineSettings(
+            path=str(path.absolute()),
+            alias=model.pool.name,
+            slots=model.pool.slots,
+            context_tokens=spec.context_tokens,
+            threads=spec.threads or _shared_cores(model.pool.replicas.maximum),
+            embeddings=spec.embeddings,
+        )
+        return Launch(settings.argv(), child_environment(secret))
+
+    def endpoint(self, spec: AgentSpec) -> None:
+        """Replicas run here, so a driver tells where."""
+        return
+
+    def dialect(self, spec: AgentSpec) -> Dialect:
+        """Chat and completions, embeddings where they are switched on."""
+        routes = {CHAT, COMPLETIONS, EMBEDDINGS} if spec.embeddings else {CHAT, COMPLETIONS}
+        return Dialect(frozenset(routes), REQUEST_FIELDS | ENGINE_FIELDS | frozenset(spec.fields))
+
+    def connect(self, endpoint: Endpoint, spec: AgentSpec) -> InferenceAgent:
+        """Return the contract over one replica."""
+        return HttpAgent(endpoint, spec.upstream_model)
+
+    def check(self, spec: AgentSpec) -> None:
+        """Read the model's header. Raises `ConfigError` naming path and reason."""
+        if spec.options:
+            raise ConfigError(f"Agent llama.cpp knows no option {', '.join(spec.options)}.", fix="Leave options out.")
+        if not spec.source:
+            raise ConfigError("Agent llama.cpp needs a model.", fix=f'Write source = "./model.gguf" or "{EMBEDDED}".')
+        if spec.source != EMBEDDED and (fault := fault_of(Path(spec.source))):
+            raise ConfigError(f"{spec.source}: {fault}.", fix="Set source to a whole .gguf file.")
+
+
+def _shared_cores(replicas: int) -> int:
+    """Cores for each replica when all of them run, at least one."""
+    return max(1, len(os.sched_getaffinity(0)) // replicas)
