@@ -14,8 +14,12 @@ PREFIX = "TOQUE_"
 ASSUMED = "assumed"
 DEFAULT = "default"
 
-FLAGS = {"listen": "--listen", "admin_listen": "--admin-listen", "records.journal": "--record-journal"}
-"""Setting -> the flag that sets it. `source`, the argument of `toque up`, stands for a whole model instead."""
+FLAGS: Mapping[str, KeyPath] = {
+    "--listen": ("listen",),
+    "--admin-listen": ("admin_listen",),
+    "--record-journal": ("records", "journal"),
+}
+"""Flag -> the setting it sets. `SOURCE` and `--model-name` of `toque up` stand for a whole model instead."""
 
 DEFAULT_MODEL = "chat"
 _ASSUMED_SETTINGS = {"slots": 2, "threads": 1, "replicas": {"minimum_warm": 1, "maximum": 4}}
@@ -35,10 +39,9 @@ class Layers:
         self._origins: dict[KeyPath, str] = {}
         self.table: Table = _anchored(source) if source else {}
         self._add_environment(environment)
-        for setting, flag in FLAGS.items():
-            if setting in flags:
-                self._set(tuple(setting.split(".")), flags[setting], flag)
-        self._add_model(flags.get("source", ""))
+        for flag in FLAGS.keys() & flags.keys():
+            self._set(FLAGS[flag], flags[flag], flag)
+        self._add_model(flags.get("SOURCE", ""), flags.get("--model-name", DEFAULT_MODEL))
 
     def origin(self, path: KeyPath) -> str:
         """Say where the value at `path` (or the table it stands in) came from."""
@@ -77,12 +80,13 @@ class Layers:
         here[path[-1]] = value
         self._origins[path] = origin
 
-    def _add_model(self, source: str) -> None:
-        if source or not self.table.get("models"):
-            self.table["models"] = {DEFAULT_MODEL: {"source": source or "embedded", **_ASSUMED_SETTINGS}}
-            self._origins["models",] = ASSUMED
-            if source:
-                self._origins["models", DEFAULT_MODEL, "source"] = "SOURCE"
+    def _add_model(self, source: str, name: str) -> None:
+        if not source and self.table.get("models"):
+            return
+        self.table["models"] = {name: {"source": source or "embedded", **_ASSUMED_SETTINGS}}
+        self._origins["models",] = ASSUMED
+        if source:
+            self._origins["models", name, "source"] = "SOURCE"
 
 
 def _typed(text: str, entry: Entry) -> object:

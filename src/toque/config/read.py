@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from toque.config.complaints import config_error
 from toque.config.layers import Layers
 from toque.config.rules import first_contradiction
+from toque.config.shape import SERVICE, Entry
 from toque.config.source import KeyPath, read_source
 from toque.config.tables import checked
 from toque.model.agent_spec import AgentSpec, ModelSpec
@@ -37,10 +38,10 @@ def find_config(named: str, environment: Mapping[str, str]) -> Path | None:
 
 
 def read_config(path: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> ServiceSpec:
-    """Return the service to run. Without a file and models: the embedded model as `chat`.
+    """Return the service to run. Without any model in the file: the embedded one as `chat`.
 
-    `flags` holds what was said on the command line, by setting (`layers.FLAGS`) and `source`, a model to serve instead
-    of the file's. Raises `ConfigError` for the first thing that is wrong.
+    `flags` holds what was said on the command line: those of `layers.FLAGS`, `SOURCE` (a model to serve instead of the
+    file's) and `--model-name` (its name). Raises `ConfigError` for the first thing that is wrong.
     """
     layers = Layers(read_source(path) if path else None, environment, flags)
     try:
@@ -100,7 +101,7 @@ def _origins(values: _Values, layers: Layers, path: KeyPath = ()) -> dict[str, s
     origins: dict[str, str] = {}
     for name, value in values.items():
         here = (*path, name)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not isinstance(SERVICE.at(here), Entry):
             origins |= _origins(value, layers, here)
         else:
             origins[".".join(here)] = layers.origin(here)

@@ -5,7 +5,7 @@ Law: a line number is found by reading left sides only; where that fails, the ne
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -46,7 +46,7 @@ def read_source(path: Path) -> TomlSource:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _syntax_error(path, str(error)) from error
-    return TomlSource(str(path), table, dict(_key_lines(text)))
+    return TomlSource(str(path), table, _key_lines(text))
 
 
 def _text_of(path: Path) -> str:
@@ -77,17 +77,19 @@ def _syntax_error(path: Path, message: str) -> ConfigError:
     return ConfigError(f"Not valid TOML: {_POSITION.sub('', message)}.", where=where, fix=fix)
 
 
-def _key_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """Later lines must not hide earlier ones, so lines are told from the last to the first."""
-    found: list[tuple[KeyPath, int]] = []
+def _key_lines(text: str) -> dict[KeyPath, int]:
+    """Tell where each key, and each table above it, is named first."""
+    found: dict[KeyPath, int] = {}
     prefix: KeyPath = ()
     for number, line in enumerate(text.splitlines(), 1):
+        path = prefix
         if header := _HEADER.match(line):
-            prefix = _key_path(header[1])
-            found.append((prefix, number))
+            path = prefix = _key_path(header[1])
         elif assignment := _ASSIGNMENT.match(line):
-            found.append((prefix + _key_path(assignment[1]), number))
-    return reversed(found)
+            path = prefix + _key_path(assignment[1])
+        for length in range(len(path)):
+            found.setdefault(path[: length + 1], number)
+    return found
 
 
 def _key_path(text: str) -> KeyPath:
