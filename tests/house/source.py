@@ -42,7 +42,7 @@ class Module:
 def tracked() -> tuple[Path, ...]:
     """Every file of the repository, also the ones not committed yet; ignored ones are not ours to judge."""
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         check=True,
         capture_output=True,

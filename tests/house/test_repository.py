@@ -1,4 +1,4 @@
-"""The repository as a stranger gets it: no trace of the machine it was made on, pinned set-up, tables that are whole."""
+"""The repository as a stranger gets it: no trace of the machine it was made on, a set-up that is pinned, links that lead somewhere."""
 
 import re
 import tomllib
@@ -12,8 +12,6 @@ PRIVATE_PATHS = re.compile(r"/(?:root|home/[a-z]+|Users/[a-z]+|work|opt|tmp/try)
 REGISTRIES = ("pypi" + ".org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "crates" + ".io")
 FILE_BYTES_MAX = 512 * 1024
 CORE_DEPENDENCIES_MAX = 12
-TABLES = ("toque.core.routing", "toque.core.scaling")
-"""Packages of one choice a file, each named in the table of the package itself."""
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -64,14 +62,6 @@ def test_the_core_needs_few_packages_and_every_one_of_them_is_used() -> None:
     assert len(names) <= CORE_DEPENDENCIES_MAX
     used = {name.partition(".")[0] for module in modules("src") for name in imports(module)}
     hold("unused-dependency", names - used)
-
-
-@pytest.mark.parametrize("package", TABLES)
-def test_every_choice_stands_in_the_table_of_its_package(package: str) -> None:
-    found = {module.name: module for module in modules("src")}
-    listed = set(imports(found[package]))
-    choices = (name for name in found if name.rpartition(".")[0] == package)
-    hold("table", (name for name in choices if name not in listed))
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
