@@ -4,7 +4,6 @@ Law: `handle(event, now)` returns what should happen and touches nothing else; t
 same effects, always. Nothing here polls: `next_wake` names the next instant at which time alone changes anything.
 """
 
-from heapq import heappop, heappush
 from itertools import count
 from math import inf
 from typing import TypeAlias, assert_never
@@ -15,7 +14,7 @@ from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.pool import Pool
 from toque.core.roster import Roster
-from toque.core.routing import ROUTERS
+from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaler import Scaler
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.supply import Supply
@@ -48,8 +47,12 @@ ReplicaEvent: TypeAlias = (
 class Fleet:
     """All pools. `now` is float seconds of one monotonic clock, never smaller than at the call before."""
 
-    def __init__(self, spec: FleetSpec, now: float, policies: PolicyTable = POLICIES) -> None:
+    def __init__(
+        self, spec: FleetSpec, now: float, policies: PolicyTable = POLICIES, routers: RouterTable = ROUTERS
+    ) -> None:
         self.spec = spec
+        self._policies = policies
+        self._routers = routers
         self.budget = Budget(spec.capacity)
         self.is_draining = False
         self.pools: dict[str, Pool] = {}
@@ -57,12 +60,9 @@ class Fleet:
         self._replica_ids = count(1)
         self._owners: dict[int, Pool] = {}
         self._short: dict[str, None] = {}
-        self._wakes: list[tuple[float, str]] = []
-        self._wake_of: dict[str, float] = {}
+        self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
-            self.pools[pool.name] = self._open(pool, now, policies)
-            self._wake_of[pool.name] = now
-            heappush(self._wakes, (now, pool.name))
+            self.pools[pool.name] = self._open(pool, now)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take one event in and return the effects, in the order in which they should be carried out."""
@@ -70,8 +70,8 @@ class Fleet:
         match event:
             case Arrived(ticket):
                 self._arrived(ticket, now, out)
-            case Finished(ticket_id) | Abandoned(ticket_id) | Failed(ticket_id):
-                self._ended(event, ticket_id, now, out)
+            case Finished() | Failed() | Abandoned():
+                self._ended(event, now, out)
             case Woke():
                 self._woke(now, out)
             case DrainOrdered():
@@ -82,7 +82,7 @@ class Fleet:
 
     def next_wake(self) -> float:
         """When to send `Woke` if nothing else happens before; inf for never. It may be early, never late."""
-        return self._wakes[0][0] if self._wakes else inf
+        return self._wake_at
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
@@ -96,16 +96,18 @@ class Fleet:
             pool.arrive(ticket, now, out)
             self._settle(pool, now, out)
 
-    def _ended(self, event: Finished | Abandoned | Failed, ticket_id: int, now: float, out: list[Effect]) -> None:
-        journey = self.journeys.get(ticket_id)
+    def _ended(self, event: Finished | Failed | Abandoned, now: float, out: list[Effect]) -> None:
+        journey = self.journeys.get(event.ticket_id)
         if journey is None:  # refused meanwhile, or reported twice: it ended already
             return
         pool = self.pools[journey.ticket.pool]
         match event:
-            case Finished():
-                pool.finished(journey, now, out)
             case Abandoned():
                 pool.abandoned(journey, now, out)
+            case _ if journey.replica_id is None:  # a second word about a call that was taken back
+                return
+            case Finished():
+                pool.finished(journey, now, out)
             case Failed():
                 pool.failed(journey, event, now, out)
             case _:
@@ -125,71 +127,64 @@ class Fleet:
             case ReplicaLoaded():
                 pool.supply.roster.step(replica, Step.LOADED, now)
             case ReplicaReady():
-                pool.replica_ready(replica, event, now, out)
+                pool.replica_ready(replica, event, now)
             case ReplicaHealthy():
-                pool.replica_healthy(replica, now, out)
+                pool.supply.roster.step(replica, Step.CLEARED, now)
             case ReplicaFailed():
                 del self._owners[replica.id]
                 pool.replica_failed(replica, event, now, out)
             case ReplicaStopped():
                 del self._owners[replica.id]
-                pool.replica_stopped(replica, now, out)
+                pool.supply.gone(replica)
             case _:
                 assert_never(event)
-        self._settle(pool, now, out)
         self._offer_room(now, out)
+        pool.restock(now, out)
+        self._settle(pool, now, out)
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
     def _woke(self, now: float, out: list[Effect]) -> None:
-        while self._wakes and self._wakes[0][0] <= now:
-            at, name = heappop(self._wakes)
-            if at != self._wake_of[name]:  # an earlier wake took its place
-                continue
-            self._wake_of[name] = inf
-            pool = self.pools[name]
+        for pool in self.pools.values():
             if pool.next_wake() <= now:
                 pool.wake(now, out)
-            self._settle(pool, now, out)
+                self._settle(pool, now, out)
+        self._wake_at = min((pool.next_wake() for pool in self.pools.values()), default=inf)
 
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
-        """After a pool changed: remember its next instant, and whether it lacks room."""
-        name = pool.spec.name
+        """After a pool changed: remember its next instant, whether it lacks room, and whether it can miss some."""
         at = pool.next_wake()
-        if at < self._wake_of[name]:
-            self._wake_of[name] = at
-            heappush(self._wakes, (at, name))
+        if at < self._wake_at:  # only when time is up all pools are asked
+            self._wake_at = at
         if pool.supply.shortage:
-            self._short[name] = None
-        if self._short:
+            self._short[pool.spec.name] = None
+        if self._short and (pool.supply.shortage or not pool.line):
             self._make_room(now, out)
 
     # ---- room --------------------------------------------------------------------------------------------------------
 
     def _make_room(self, now: float, out: list[Effect]) -> None:
-        """Stop what others can miss for the pool that has lacked room longest."""
-        name = next(iter(self._short))
-        needy = self.pools[name]
-        if not needy.supply.shortage:
-            del self._short[name]
-            return
-        for pool, replica in room_makers(needy, self.pools.values(), self.budget.free):
-            pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
-            pool.supply.drain(replica, now, out, f"{name} needs the room")
+        """Stop what others can miss for those who lack room, longest first."""
+        for name in list(self._short):
+            needy = self.pools[name]
+            if not needy.supply.shortage:
+                del self._short[name]
+                continue
+            for pool, replica in room_makers(needy, self.pools.values(), self.budget):
+                pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
+                pool.supply.drain(replica, now, out, f"{name} needs the room")
 
     def _offer_room(self, now: float, out: list[Effect]) -> None:
         """Something may have been given back: let those who lack room try again, longest first."""
         for name in list(self._short):
             pool = self.pools[name]
-            pool.supply.reconcile(now, out)
-            if not pool.supply.shortage:
-                self._short.pop(name, None)
+            pool.restock(now, out)
             self._settle(pool, now, out)
 
-    def _open(self, spec: PoolSpec, now: float, policies: PolicyTable) -> Pool:
-        roster = Roster(spec.slots, ROUTERS[spec.routing]())
+    def _open(self, spec: PoolSpec, now: float) -> Pool:
+        roster = Roster(spec.slots, self._routers[spec.routing]())
         supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
-        return Pool(spec, supply, Scaler(spec, policies[spec.scaling.policy](spec), now), self.journeys)
+        return Pool(spec, supply, Scaler(spec, self._policies[spec.scaling.policy](spec), now), self.journeys)
 
     def _enter_replica(self, name: str) -> int:
         replica_id = next(self._replica_ids)

@@ -54,4 +54,4 @@ def spread(seconds: float, ticket_id: int) -> float:
     The share comes from the ticket's number by multiplicative hashing (Knuth), so the core stays free of chance.
     """
     share = (ticket_id * 2654435761 >> 8) % _SPREAD_STEPS / _SPREAD_STEPS
-    return max(1.0, min(seconds, RETRY_AFTER_S_MAX) * (0.8 + 0.4 * share))
+    return max(1.0, min(seconds, RETRY_AFTER_S_MAX / 1.2) * (0.8 + 0.4 * share))

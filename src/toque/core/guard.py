@@ -29,10 +29,14 @@ class Guard:
         elif self._idle_since is None:
             self._idle_since = now
 
+    def bound(self, replicas: int) -> int:
+        """Return the number nearest to `replicas` that is neither below minimum warm nor above maximum."""
+        return min(max(replicas, self._bounds.minimum_warm), self._bounds.maximum)
+
     def allow(self, desired: Desired, seen: Observation, now: float) -> Desired:
         """Bound what is desired: more replicas by a step, as many as there are, or fewer after a calm."""
         live = seen.ready + seen.starting
-        bounded = min(max(desired.replicas, self._bounds.minimum_warm), self._bounds.maximum)
+        bounded = self.bound(desired.replicas)
         highest = self._highest_recent(bounded, now)
         if bounded < live:
             return self._shrink(desired, live, highest, now)
@@ -42,17 +46,18 @@ class Guard:
     def _shrink(self, desired: Desired, live: int, highest: int, now: float) -> Desired:
         """Allow fewer replicas.
 
-        1. not before one stable window after the start; 2. not before demand stayed low for the delay; 3. to none only
-        after idleness; 4. else down by a step.
+        1. not before one stable window after the start; 2. the last one after idleness, which is a delay of its own;
+        3. not before demand stayed low for the delay; 4. else down by a step.
         """
         if now - self._born < self._stable_window_s:  # 1
             return Desired(live, f"{desired.reason}; no shrinking until one window has filled")
-        if highest >= live:  # 2
-            return Desired(live, f"{desired.reason}; lower demand has not lasted {self._bounds.scale_down_delay_s:g} s")
-        fewer = max(highest, live - self._bounds.step_down_max)
-        if fewer == 0 and not self._idle_long_enough(now):  # 3
+        if live == 1:  # 2
+            if self._idle_long_enough(now):
+                return desired
             return Desired(1, f"{desired.reason}; the last replica stays {self._bounds.idle_to_zero_s:g} s")
-        return _told(fewer, desired, highest)  # 4
+        if highest >= live:  # 3
+            return Desired(live, f"{desired.reason}; lower demand has not lasted {self._bounds.scale_down_delay_s:g} s")
+        return _told(max(highest, live - self._bounds.step_down_max, 1), desired, highest)  # 4
 
     def zero_at(self) -> float | None:
         """When the last replica may go, if nothing arrives until then; None where a minimum is kept or demand is there."""

@@ -52,7 +52,9 @@ def check_replicas(pool: Pool, journeys: list[Journey]) -> None:
     states = [replica.state for replica in replicas]
     assert roster.ready == states.count(ReplicaState.READY), "ready replicas are miscounted"
     assert roster.coming == sum(state in COMING for state in states), "coming replicas are miscounted"
-    assert roster.draining == states.count(ReplicaState.DRAINING), "draining replicas are miscounted"
+    draining = [replica for replica in replicas if replica.state is ReplicaState.DRAINING]
+    assert sorted(roster.draining) == [replica.id for replica in draining], "draining replicas are miscounted"
+    assert all(r.drain_until >= pool.supply.next_at() for r in draining), "a grace would pass unseen"
     assert roster.in_flight == sum(r.in_flight for r in replicas), "requests in flight are miscounted"
     assert roster.live <= max(pool.spec.replicas.maximum, 1), "more live replicas than the maximum"
 

@@ -7,24 +7,27 @@ from toque.model.ticket import Ticket
 
 
 class Journey:
-    """What the core remembers of one ticket until it ends."""
+    """What the core remembers of one ticket until it ends.
+
+    `cold_since`: since when it waits for a replica to load; None when one was ready.
+    """
 
     __slots__ = (
         "arrived_at",
         "avoid",
+        "cold_since",
         "dispatched_at",
         "give_up_at",
-        "met_cold_pool",
         "replica_id",
         "retries",
         "ticket",
     )
 
-    def __init__(self, ticket: Ticket, arrived_at: float, give_up_at: float, *, met_cold_pool: bool) -> None:
+    def __init__(self, ticket: Ticket, arrived_at: float) -> None:
         self.ticket = ticket
         self.arrived_at = arrived_at
-        self.give_up_at = give_up_at
-        self.met_cold_pool = met_cold_pool
+        self.give_up_at = ticket.deadline
+        self.cold_since: float | None = None
         self.replica_id: int | None = None
         self.dispatched_at = 0.0
         self.retries = 0

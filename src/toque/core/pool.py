@@ -28,6 +28,7 @@ from toque.model.messages import (
 )
 from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.view import ReplicaState
 
 DOUBTFUL = frozenset({FailureKind.NOT_SENT, FailureKind.LOST, FailureKind.TIMEOUT})
 """Failures after which the replica itself is in doubt: nothing is sent to it until a probe has answered."""
@@ -64,27 +65,23 @@ class Pool:
         """Take a request in, or refuse it.
 
         1. too late already; 2. crash loop and nothing ready; 3. first in line and a slot is free: dispatched at once;
-        4. the line is full; 5. else it waits, and an empty pool is started at once.
+        4. the line is full; 5. else it waits. An empty pool is started by 2, 4 and 5 alike.
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
             self._refuse(ticket.id, RefusalReason.DEADLINE_EXCEEDED, now, out)
             return
         if self.supply.restart.is_crash_loop and not roster.ready:  # 2
-            self._refuse(ticket.id, RefusalReason.NO_HEALTHY_REPLICA, now, out)
+            self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return
         replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
-        if replica is None and self.line.is_full(ticket.service_class):  # 4
-            self._refuse(ticket.id, RefusalReason.QUEUE_FULL, now, out)
-            return
-        journey = self._take_in(ticket, now)
         if replica is not None:  # 3
-            self._dispatch(journey, replica, now, out)
-            return
-        self.line.join(journey)  # 5
-        if not roster.live:
-            self.supply.target = max(1, self.supply.target)
-            self.supply.reconcile(now, out)
+            self._dispatch(self._take_in(ticket, now), replica, now, out)
+        elif self.line.is_full(ticket.service_class):  # 4
+            self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
+        else:  # 5
+            self.line.join(self._take_in(ticket, now))
+            self._start_if_empty(now, out)
 
     def finished(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """The answer is complete: the slot is free for the next."""
@@ -97,7 +94,8 @@ class Pool:
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
         if replica is not None and event.kind in DOUBTFUL and self.supply.roster.step(replica, Step.DOUBTED, now):
             out.append(ProbeReplica(replica.id))
-        if not event.began and self._retries.spend(journey, event.kind, self.supply.roster.in_flight):
+        in_time = now < journey.ticket.deadline
+        if in_time and not event.began and self._retries.spend(journey, event.kind, self.supply.roster.in_flight):
             self._put_back(journey, now, out)
             return
         self._end(journey, now)
@@ -115,38 +113,31 @@ class Pool:
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
-    def replica_ready(self, replica: Replica, event: ReplicaReady, now: float, out: list[Effect]) -> None:
-        """A replica came up: measure its cold start and give it work."""
-        if not self.supply.roster.step(replica, Step.READY, now):
-            return
-        self._forecast.started(replica.cold_start)
-        self.supply.ready(replica, event.footprint)
-        self.supply.reconcile(now, out)
-        self.place(now, out)
-
-    def replica_healthy(self, replica: Replica, now: float, out: list[Effect]) -> None:
-        """A doubted replica answered its probe."""
-        if self.supply.roster.step(replica, Step.CLEARED, now):
-            self.supply.reconcile(now, out)
-            self.place(now, out)
+    def replica_ready(self, replica: Replica, event: ReplicaReady, now: float) -> None:
+        """A replica came up: learn what that took."""
+        if self.supply.roster.step(replica, Step.READY, now):
+            self._forecast.started(replica.cold_start)
+            self.supply.ready(replica, event.footprint)
 
     def replica_failed(self, replica: Replica, event: ReplicaFailed, now: float, out: list[Effect]) -> None:
-        """A replica died: replace it after the back-off; refuse those who wait where nothing can be expected soon."""
+        """A replica died: refuse those who wait where nothing can be expected soon."""
         self.supply.gone(replica)
+        if replica.state is ReplicaState.STOPPING:  # it went as it was told, only louder
+            return
         self.supply.restart.failed(replica, event.cause, event.reason, now)
-        self.supply.reconcile(now, out)
-        nothing_comes = not self.supply.roster.live and not self.supply.roster.draining
-        if nothing_comes and self.supply.restart.is_crash_loop:
+        if self.supply.roster.live or self.supply.roster.draining:
+            return
+        if self.supply.restart.is_crash_loop:
             self._refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
-        elif nothing_comes and event.cause is FailureCause.START_TIMEOUT:
+        elif event.cause is FailureCause.START_TIMEOUT:
             self._refuse_all(RefusalReason.MODEL_LOADING, now, out)
-        self._wanted_again(now, out)
 
-    def replica_stopped(self, replica: Replica, now: float, out: list[Effect]) -> None:
-        """A stop is done."""
-        self.supply.gone(replica)
+    def restock(self, now: float, out: list[Effect]) -> None:
+        """Bring the replicas to their target, at least one if somebody waits, and fill the slots this frees."""
+        if self.line and not self.supply.roster.live:
+            self.supply.target = max(1, self.supply.target)
         self.supply.reconcile(now, out)
-        self._wanted_again(now, out)
+        self.place(now, out)
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
@@ -155,13 +146,12 @@ class Pool:
         for journey in self.line.expired(now):
             self._end(journey, now)
             self._refuse(journey.ticket.id, self._expiry_reason(journey, now), now, out)
-        for replica in list(self.supply.roster.replicas.values()):
+        for replica in list(self.supply.roster.draining.values()):
             self.supply.stop_if_drained(replica, now, out, "its grace is over")
         if now >= self.scaler.next_at:
             self._scale(now, out)
         else:
-            self.supply.reconcile(now, out)
-        self.place(now, out)
+            self.restock(now, out)
 
     def next_wake(self) -> float:
         """When `wake` has something to do; inf for never."""
@@ -182,20 +172,25 @@ class Pool:
     # ---- steps shared by several events ------------------------------------------------------------------------------
 
     def _take_in(self, ticket: Ticket, now: float) -> Journey:
-        is_cold = not self.supply.roster.ready
-        wait_s = self.spec.queue.cold_wait_s_max if is_cold else self.spec.queue.wait_s_max
-        journey = Journey(ticket, now, min(ticket.deadline, now + wait_s), met_cold_pool=is_cold)
+        journey = Journey(ticket, now)
         self._journeys[ticket.id] = journey
+        self._begin_wait(journey, now)
         self.scaler.arrived(now)
         return journey
+
+    def _begin_wait(self, journey: Journey, now: float) -> None:
+        is_cold = not self.supply.roster.ready
+        wait_s = self.spec.queue.cold_wait_s_max if is_cold else self.spec.queue.wait_s_max
+        journey.give_up_at = min(journey.ticket.deadline, now + wait_s)
+        journey.cold_since = now if is_cold else None
 
     def _dispatch(self, journey: Journey, replica: Replica, now: float, out: list[Effect]) -> None:
         journey.replica_id = replica.id
         journey.dispatched_at = now
         self.supply.roster.take_slot(replica)
         cold_start_s = 0.0
-        if journey.met_cold_pool and replica.ready_at is not None:
-            cold_start_s = max(0.0, replica.ready_at - journey.arrived_at)
+        if journey.cold_since is not None and replica.ready_at is not None:
+            cold_start_s = max(0.0, replica.ready_at - journey.cold_since)
         out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
 
     def _put_back(self, journey: Journey, now: float, out: list[Effect]) -> None:
@@ -203,8 +198,9 @@ class Pool:
         journey.avoid = journey.replica_id
         self._leave_slot(journey, now, out)
         journey.replica_id = None
+        self._begin_wait(journey, now)
         self.line.rejoin(journey)
-        self._wanted_again(now, out)
+        self._start_if_empty(now, out)
         self.place(now, out)
 
     def _end(self, journey: Journey, now: float) -> None:
@@ -223,39 +219,44 @@ class Pool:
             self.supply.roster.free_slot(replica, now)
             self.supply.stop_if_drained(replica, now, out, "drained")
 
-    def _wanted_again(self, now: float, out: list[Effect]) -> None:
-        """Somebody waits: an empty pool must have at least one replica coming."""
-        if self.line and not self.supply.roster.live:
+    def _start_if_empty(self, now: float, out: list[Effect]) -> None:
+        """Somebody wants an answer: a pool without replicas gets one."""
+        if not self.supply.roster.live:
             self.supply.target = max(1, self.supply.target)
-            self.supply.reconcile(now, out)
+            self.restock(now, out)
+
+    def _turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        """Refuse a request that is demand nevertheless: the scaler counts it, and an empty pool is started for the next."""
+        self._refuse(ticket.id, reason, now, out)
+        self.scaler.arrived(now)
+        self.scaler.left(now)
+        self._start_if_empty(now, out)
 
     def _scale(self, now: float, out: list[Effect]) -> None:
         roster, supply = self.supply.roster, self.supply
         wait = (self.line.oldest_wait_s(now), self._forecast.cold_start.total_s)
         decision = self.scaler.decide(self.scaler.observe(roster, len(self.line), wait, now), now)
-        supply.target = max(decision.allowed.replicas, 1 if self.line else 0)
-        supply.reconcile(now, out)
+        supply.target = decision.allowed.replicas
+        self.restock(now, out)
         decision = replace(decision, after=roster.live, shortage=supply.shortage)
         if _is_news(decision, self.decision):
             out.append(RecordDecision(decision))
         self.decision = decision
 
     def _refuse(self, ticket_id: int, reason: RefusalReason, now: float, out: list[Effect]) -> None:
-        out.append(Refuse(ticket_id, reason, spread(self._retry_after_s(reason, now), ticket_id)))
+        out.append(Refuse(ticket_id, reason, spread(self._retry_after_s(now), ticket_id)))
 
     def _refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         for journey in self.line.empty():
             self._end(journey, now)
             self._refuse(journey.ticket.id, reason, now, out)
 
-    def _retry_after_s(self, reason: RefusalReason, now: float) -> float:
-        roster, restart = self.supply.roster, self.supply.restart
-        slot_s = self._forecast.slot_s(len(self.line), roster.slots)
+    def _retry_after_s(self, now: float) -> float:
+        roster = self.supply.roster
         if roster.ready:
-            return slot_s
-        if reason is RefusalReason.NO_HEALTHY_REPLICA:
-            return max(0.0, restart.not_before - now) + self._forecast.ready_s(roster, now)
-        return self._forecast.ready_s(roster, now)
+            return self._forecast.slot_s(len(self.line), roster.slots)
+        back_off_s = 0.0 if roster.coming else max(0.0, self.supply.restart.not_before - now)
+        return back_off_s + self._forecast.ready_s(roster, now)
 
     def _expiry_reason(self, journey: Journey, now: float) -> RefusalReason:
         if journey.ticket.deadline <= now:

@@ -73,10 +73,12 @@ class Line:
         """Remove and return those whose time to give up has come, earliest first."""
         late = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, ticket_id = heappop(self._deadlines)
-            journey = self._interactive.pop(ticket_id, None) or self._batch.pop(ticket_id, None)
-            if journey is not None:
+            give_up_at, ticket_id = heappop(self._deadlines)
+            journey = self._find(ticket_id)
+            if journey is not None and journey.give_up_at == give_up_at:
+                del self._of(journey.ticket.service_class)[ticket_id]
                 late.append(journey)
+        self._drop_stale_deadlines()
         return late
 
     def empty(self) -> list[Journey]:
@@ -118,8 +120,16 @@ class Line:
     def _drop_stale_deadlines(self) -> None:
         """Keep the earliest deadline true, and the heap no longer than twice the line."""
         heap = self._deadlines
-        while heap and heap[0][1] not in self._interactive and heap[0][1] not in self._batch:
+        while heap and self._is_stale(heap[0]):
             heappop(heap)
         if len(heap) > 2 * len(self) + 64:
             heap[:] = [(j.give_up_at, j.ticket.id) for j in self.waiting()]
             heapify(heap)
+
+    def _is_stale(self, deadline: tuple[float, int]) -> bool:
+        """Whether its journey left the line, or left it and came back with a later deadline."""
+        journey = self._find(deadline[1])
+        return journey is None or journey.give_up_at != deadline[0]
+
+    def _find(self, ticket_id: int) -> Journey | None:
+        return self._interactive.get(ticket_id) or self._batch.get(ticket_id)

@@ -3,7 +3,7 @@
 Law: `in_flight` never exceeds `slots`; times are those of the events that told them.
 """
 
-from toque.core.lifecycle import COMING, Step, follow
+from toque.core.lifecycle import COMING, Step
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 from toque.model.view import ReplicaState, ReplicaView
@@ -46,16 +46,12 @@ class Replica:
         """Ready and with a free slot."""
         return self.state is READY and self.in_flight < self.slots
 
-    def step(self, step: Step, now: float) -> bool:
-        """Follow the lifecycle table; False (and no change) where it does not know the step."""
-        state = follow(self.state, step)
-        if state is None:
-            return False
+    def enter(self, state: ReplicaState, step: Step, now: float) -> None:
+        """Be in the state that `step` leads to; the roster has asked the lifecycle table."""
         self.state = state
         self.times.setdefault(step, now)
         if step is Step.READY:
             self.idle_since = now
-        return True
 
     @property
     def cold_start(self) -> ColdStart:

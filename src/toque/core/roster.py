@@ -3,7 +3,7 @@
 Law: counts, router and slots change here together, so that they cannot disagree.
 """
 
-from toque.core.lifecycle import COMING, Step
+from toque.core.lifecycle import COMING, Step, follow
 from toque.core.replica import Replica
 from toque.core.routing import Router
 from toque.model.resources import Resources
@@ -11,7 +11,10 @@ from toque.model.view import ReplicaState
 
 
 class Roster:
-    """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts."""
+    """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts.
+
+    `draining` is in the order in which they began to drain.
+    """
 
     __slots__ = ("_router", "_slots", "coming", "doubted", "draining", "in_flight", "ready", "replicas")
 
@@ -23,7 +26,7 @@ class Roster:
         self.coming = 0
         self.ready = 0
         self.doubted = 0
-        self.draining = 0
+        self.draining: dict[int, Replica] = {}
 
     @property
     def live(self) -> int:
@@ -39,23 +42,24 @@ class Roster:
         """Enter a replica that was just ordered."""
         replica = Replica(replica_id, self._slots, footprint, now)
         self.replicas[replica_id] = replica
-        self._count(replica.state, 1)
+        self._count(replica, 1)
         return replica
 
     def step(self, replica: Replica, step: Step, now: float) -> bool:
         """Move a replica along the lifecycle table; False where the table says no."""
-        before = replica.state
-        if not replica.step(step, now):
+        state = follow(replica.state, step)
+        if state is None:
             return False
-        self._count(before, -1)
-        self._count(replica.state, 1)
+        self._count(replica, -1)
+        replica.enter(state, step, now)
+        self._count(replica, 1)
         self._router.place(replica)
         return True
 
     def remove(self, replica: Replica) -> None:
         """Strike a replica of which nothing is left."""
         del self.replicas[replica.id]
-        self._count(replica.state, -1)
+        self._count(replica, -1)
         self._router.remove(replica)
         self.in_flight -= replica.in_flight
 
@@ -87,13 +91,16 @@ class Roster:
         """Replicas in one state, oldest first."""
         return [r for r in self.replicas.values() if r.state is state]
 
-    def _count(self, state: ReplicaState, change: int) -> None:
+    def _count(self, replica: Replica, change: int) -> None:
         """Keep plain counters: they are read on every request, and states change once in a while."""
+        state = replica.state
         if state in COMING:
             self.coming += change
         elif state is ReplicaState.READY:
             self.ready += change
         elif state is ReplicaState.DOUBTED:
             self.doubted += change
+        elif state is ReplicaState.DRAINING and change > 0:
+            self.draining[replica.id] = replica
         elif state is ReplicaState.DRAINING:
-            self.draining += change
+            del self.draining[replica.id]

@@ -53,7 +53,7 @@ class Scaler:
             waiting=waiting,
             ready=roster.live - roster.coming,
             starting=roster.coming,
-            draining=roster.draining,
+            draining=len(roster.draining),
             demand_stable=self._window.demand(self._spec.scaling.stable_window_s, now),
             demand_burst=self._window.demand(self._spec.scaling.burst_window_s, now),
             arrivals_per_s=self._window.arrivals_per_s(self._interval_s, now),
@@ -71,16 +71,16 @@ class Scaler:
         return Decision(self._spec.name, seen, desired, allowed, before, allowed.replicas)
 
     def _schedule(self, seen: Observation, desired: Desired, allowed: Desired, now: float) -> None:
-        """Ask again after an interval; when nothing can change, at the instant of scale to zero or not at all."""
-        live = seen.ready + seen.starting
+        """Say when to ask again.
+
+        1. there is load still in the windows: after an interval; 2. the guard holds nothing back: when a request arrives;
+        3. it holds the last replica back until it was idle long enough: then; 4. it holds more back: after an interval.
+        """
         is_calm = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
-        is_settled = is_calm and allowed.replicas >= live
         zero_at = self._guard.zero_at()
-        if not is_settled:
-            self.next_at = now + self._interval_s
-        elif live == 0 or live <= self._spec.replicas.minimum_warm:
+        if is_calm and allowed.replicas == self._guard.bound(desired.replicas):  # 2
             self.next_at = inf
-        elif desired.replicas == 0 and live == 1 and zero_at is not None and zero_at > now:
+        elif is_calm and allowed.replicas == 1 and zero_at is not None and zero_at > now:  # 3
             self.next_at = zero_at
-        else:
+        else:  # 1, 4
             self.next_at = now + self._interval_s

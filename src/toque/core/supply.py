@@ -39,8 +39,8 @@ class Supply:
         missing = self.target - self.roster.live
         if missing > 0:
             self._grow(missing, now, out)
-        elif missing < 0:
-            for replica in self.roster.surplus()[:-missing]:
+        elif missing < 0 and self.roster.ready > self.target:  # those that are coming do not serve yet
+            for replica in self.roster.surplus()[: self.roster.ready - self.target]:
                 self.drain(replica, now, out, "fewer replicas are needed")
 
     def drain(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
@@ -83,13 +83,15 @@ class Supply:
 
     def next_at(self) -> float:
         """When the back-off or a grace ends (inf: neither is running)."""
-        ends = [r.drain_until for r in self.roster.in_state(ReplicaState.DRAINING)] if self.roster.draining else []
+        at = inf
+        if self.roster.draining:  # whoever began first ends first
+            at = next(iter(self.roster.draining.values())).drain_until
         if self.roster.live < self.target and not self.shortage:
-            ends.append(self.restart.not_before)
-        return min(ends, default=inf)
+            at = min(at, self.restart.not_before)
+        return at
 
     def _grow(self, missing: int, now: float, out: list[Effect]) -> None:
-        for replica in self.roster.in_state(ReplicaState.DRAINING)[:missing]:
+        for replica in list(self.roster.draining.values())[:missing]:
             self.roster.step(replica, Step.RECALLED, now)
             missing -= 1
         for _ in range(missing):

@@ -1,7 +1,7 @@
 """Which ready replica takes a ticket. One policy a file, one table line."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from toque.core.replica import Replica
 from toque.core.routing.least_loaded import LeastLoaded
@@ -20,6 +20,8 @@ class Router(Protocol):
         """Pick one with a free slot, rather not `avoid`."""
 
 
-ROUTERS: Mapping[str, Callable[[], Router]] = {
+RouterTable: TypeAlias = Mapping[str, Callable[[], Router]]
+
+ROUTERS: RouterTable = {
     "least_loaded": LeastLoaded,
 }
