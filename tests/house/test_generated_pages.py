@@ -1,7 +1,6 @@
 """What is made from the code says what the code says."""
 
 import pytest
-
 from docs.generate import REFERENCE, pages
 
 

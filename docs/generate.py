@@ -1,0 +1,23 @@
+"""Writes the pages of docs/reference that are made from the code. Run by `./dev docs`; a test holds them current."""
+
+import json
+from pathlib import Path
+
+from toque.config.reference import configuration_page
+from toque.config.tables import json_schema
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each page by its file name."""
+    return {
+        "configuration.md": configuration_page(),
+        "toque.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+    }
+
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text)
