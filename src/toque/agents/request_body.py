@@ -4,12 +4,14 @@ Law: what one direction writes the other reads; a field that was not set is not 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from toque.model.errors import CallerError
 from toque.model.inference import Json, Message, PromptContext, SamplingParameters
+
+_Shape = TypeVar("_Shape")
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
@@ -44,7 +46,7 @@ class MessageBody(msgspec.Struct):
 
 
 class RequestBody(msgspec.Struct):
-    """The fields of a request that an agent of ours understands; unknown ones are passed over."""
+    """The fields of a request that an agent of ours understands; `extra` is all the others."""
 
     model: str = ""
     messages: list[MessageBody] = []
@@ -63,10 +65,14 @@ class RequestBody(msgspec.Struct):
     n: int = 1
     stream: bool = False
     stream_options: dict[str, object] | None = None
+    extra: dict[str, object] = {}
 
     def wants_usage(self) -> bool:
         """Whether a stream ends with a chunk that carries the usage."""
         return self.stream_options is not None and self.stream_options.get("include_usage") is True
+
+
+_KNOWN = frozenset(RequestBody.__struct_fields__) - {"extra"}
 
 
 def path_of(context: PromptContext) -> str:
@@ -123,15 +129,22 @@ def _sampling_fields(sampling: SamplingParameters) -> dict[str, Json]:
 
 def decode_request(body: bytes) -> RequestBody:
     """Read a body. Raises `CallerError` saying what is wrong with it."""
+    fields = decode_body(body, dict[str, object])
+    extra = {name: fields.pop(name) for name in set(fields) - _KNOWN}
+    request = decode_body(msgspec.json.encode({**fields, "extra": extra}), RequestBody)
+    if request.n != 1:
+        raise CallerError("This agent answers once a request: n must be 1.", param="n")
+    return request
+
+
+def decode_body(body: bytes, shape: type[_Shape]) -> _Shape:
+    """Read JSON into a shape. Raises `CallerError` saying what is wrong with it."""
     try:
-        request = msgspec.json.decode(body, type=RequestBody)
+        return msgspec.json.decode(body, type=shape)
     except (msgspec.ValidationError, RecursionError) as error:
         raise CallerError(f"The request body is not valid: {error}.") from error
     except msgspec.DecodeError as error:
         raise CallerError(f"The request body is not JSON: {error}.", code="invalid_json") from error
-    if request.n != 1:
-        raise CallerError("This agent answers once a request: n must be 1.", param="n")
-    return request
 
 
 def context_of(request: RequestBody) -> PromptContext:
@@ -176,6 +189,7 @@ def _sampling_of(request: RequestBody) -> SamplingParameters:
         seed=request.seed,
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
+        extra=cast("Mapping[str, Json]", request.extra),
     )
 
 
