@@ -64,7 +64,7 @@ def launched(launch: Launch) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes
     """Start a child; yield it and its status pipe."""
     reading, writing = os.pipe()
     wiring = {CHILD_STATUS_FD: str(writing), CHILD_PARENT_PID: str(os.getpid())}
-    with open(reading, "rb") as status, tempfile.TemporaryFile() as output:
+    with os.fdopen(reading, "rb") as status, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             launch.argv,
             stdin=subprocess.DEVNULL,

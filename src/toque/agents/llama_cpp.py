@@ -15,7 +15,7 @@ from toque.agents.request_body import CHAT, COMPLETIONS, EMBEDDINGS, REQUEST_FIE
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
 from toque.model.endpoint import Endpoint
 from toque.model.errors import ConfigError
-from toque.ports import Dialect, InferenceAgent, Launch
+from toque.ports import Dialect, Launch, ReplicaAgent
 
 EMBEDDED = "embedded"
 """The `source` that stands for the model that comes along (agents/embedded.py); app.py puts its path in."""
@@ -52,9 +52,9 @@ class LlamaCpp:
         routes = {CHAT, COMPLETIONS, EMBEDDINGS} if spec.embeddings else {CHAT, COMPLETIONS}
         return Dialect(frozenset(routes), REQUEST_FIELDS | ENGINE_FIELDS | frozenset(spec.fields))
 
-    def connect(self, endpoint: Endpoint, spec: AgentSpec) -> InferenceAgent:
+    def connect(self, endpoint: Endpoint, model: ModelSpec) -> ReplicaAgent:
         """Return the contract over one replica."""
-        return HttpAgent(endpoint, spec.upstream_model)
+        return HttpAgent(endpoint, model.pool.name)
 
     def check(self, spec: AgentSpec) -> None:
         """Read the model's header. Raises `ConfigError` naming path and reason."""
