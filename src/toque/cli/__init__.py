@@ -1,1 +1,8 @@
-"""The command line: one file a verb; heavy imports only inside the verb."""
+"""The command line: one file a verb, imported only when its verb is given.
+
+Law: what was asked for goes to standard output, everything said about it to standard error.
+"""
+
+from toque.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,94 @@
+"""Calls to a running toque over HTTP, from a command that has nothing else to do meanwhile.
+
+Law: an answer that is an error is raised with its own message; nobody there is `NotRunningError` with the way out.
+"""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+from toque.cli.exits import NotRunningError
+from toque.model.agent_spec import Secret
+from toque.model.errors import ConfigError, UpstreamError
+
+TIMEOUT_S = 600.0
+"""A held request may wait for a cold model; the service's own limits end it earlier."""
+ANSWER_BYTES_MAX = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service at a URL. `advice` is the end of the sentence said when nobody answers there."""
+
+    url: str
+    advice: str
+    key: Secret | None = None
+
+    def get(self, path: str) -> Mapping[str, object]:
+        """Fetch a JSON object. Raises `NotRunningError`, and `UpstreamError` for an answer that is an error."""
+        with self.ask("GET", path) as answer:
+            return _object(answer.read(ANSWER_BYTES_MAX))
+
+    @contextmanager
+    def ask(
+        self, method: str, path: str, content: Mapping[str, object] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request and hand out its answer, to be read while it arrives; closes the connection in the end."""
+        connection = self._connection()
+        try:
+            answer = self._send(connection, method, path, content)
+            if answer.status >= 400:
+                raise _refusal(answer)
+            yield answer
+        except (http.client.HTTPException, ConnectionError) as error:
+            raise UpstreamError("The connection was lost in the middle of an answer. `toque ps` says more.") from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url if "://" in self.url else f"http://{self.url}")
+        kinds: Mapping[str, type[http.client.HTTPConnection]] = {
+            "http": http.client.HTTPConnection,
+            "https": http.client.HTTPSConnection,
+        }
+        try:
+            return kinds[parts.scheme](parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f"{self.url!r} is no URL of a service", fix="write http://HOST:PORT") from error
+
+    def _send(
+        self, connection: http.client.HTTPConnection, method: str, path: str, content: Mapping[str, object] | None
+    ) -> http.client.HTTPResponse:
+        headers = {"content-type": "application/json"} if content is not None else {}
+        if self.key is not None:
+            headers["authorization"] = f"Bearer {self.key.reveal()}"
+        body = None if content is None else json.dumps(content).encode()
+        try:
+            connection.request(method, path, body, headers)
+            return connection.getresponse()
+        except (OSError, socket.gaierror, http.client.HTTPException) as error:
+            raise NotRunningError(f"No toque answers at {self.url}. {self.advice}") from error
+
+
+def _refusal(answer: http.client.HTTPResponse) -> UpstreamError:
+    """Turn an error of the service into ours, in its own words."""
+    try:
+        error = cast(Mapping[str, str], _object(answer.read(ANSWER_BYTES_MAX))["error"])
+        return UpstreamError(error["message"], status=answer.status, code=error.get("code") or "")
+    except (KeyError, TypeError, UpstreamError):
+        return UpstreamError(f"The answer was HTTP {answer.status}, and not one of toque's.", status=answer.status)
+
+
+def _object(body: bytes) -> Mapping[str, object]:
+    try:
+        content: object = json.loads(body)
+    except ValueError as error:
+        raise UpstreamError("The answer is not JSON: is it a toque that listens there?") from error
+    if not isinstance(content, dict):
+        raise UpstreamError("The answer is not a JSON object: is it a toque that listens there?")
+    return content

@@ -1,0 +1,87 @@
+"""`main`: from a command line to an exit status.
+
+Law: an error of a person's or the world's is told in a few lines with its place and a way out; a traceback is shown only
+with --debug.
+"""
+
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+
+from toque.cli.exits import Exit, NotRunningError
+from toque.cli.parser import load_verb, make_parser, parse
+from toque.cli.terminal import Terminal
+from toque.model.errors import ConfigError, InternalError, ToqueError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command on this process's streams and environment, and return its exit status."""
+    terminal = Terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
+    return run(sys.argv[1:] if argv is None else argv, terminal)
+
+
+def run(argv: Sequence[str], terminal: Terminal) -> int:
+    """Run one command on a terminal. Exits (as argparse does) for `--help` and wrong usage."""
+    args = parse(argv)
+    if args.verb is None:
+        make_parser(()).print_help(terminal.out)
+        return Exit.DONE
+    if args.verb == "version":
+        args.json = getattr(args, "json", False)
+    return _run_verb(args, terminal)
+
+
+def _run_verb(args: Namespace, terminal: Terminal) -> int:
+    try:
+        return load_verb(args.verb).run(args, terminal)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()
+        return Exit.PIPE_CLOSED
+    except ToqueError as error:
+        tell(error, terminal)
+        return _ending(error, terminal, is_debug=args.debug)
+    except Exception as error:  # the last line of defence: whatever it is, a person reads one sentence
+        tell(InternalError(f"toque itself failed: {type(error).__name__}: {error}"), terminal)
+        return _ending(error, terminal, is_debug=args.debug)
+
+
+def tell(error: ToqueError, terminal: Terminal) -> None:
+    """Say what is wrong, where it stands, and what to do."""
+    terminal.say(f"{terminal.paint('error:', 'red', terminal.err)} {error.message}")
+    if isinstance(error, ConfigError):
+        if error.where:
+            terminal.say(f"   at: {error.where}")
+        if error.fix:
+            terminal.say(f"  fix: {error.fix}")
+
+
+def _ending(error: Exception, terminal: Terminal, *, is_debug: bool) -> int:
+    status = _status(error)
+    if is_debug:
+        traceback.print_exception(error, file=terminal.err)
+    elif status == Exit.BUG:
+        terminal.say("  fix: run it again with --debug and report what it prints")
+    return status
+
+
+def _status(error: Exception) -> Exit:
+    match error:
+        case NotRunningError():
+            return Exit.NOT_RUNNING
+        case ConfigError():
+            return Exit.USAGE
+        case InternalError():
+            return Exit.BUG
+        case ToqueError():
+            return Exit.FAILED
+        case _:
+            return Exit.BUG
+
+
+def _forget_output() -> None:
+    """Keep the interpreter from complaining about the closed pipe when it flushes standard output at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,131 @@
+"""The command line's grammar: which verbs there are, and the parser for the one that was given.
+
+Law: only the module of the given verb is imported, so that `toque --help` costs nothing but argparse.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from toque.cli.exits import MEANINGS
+from toque.cli.terminal import Terminal
+
+
+class Verb(Protocol):
+    """What the module of a verb offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare its arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace, terminal: Terminal) -> int:
+        """Do it, and return an exit status. Raises `ToqueError` for what a person should read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One verb: its module, what it does in a few words, and examples to start from."""
+
+    module: str
+    summary: str
+    examples: tuple[str, ...]
+
+
+VERBS: Mapping[str, Entry] = {
+    "up": Entry(
+        "toque.cli.up",
+        "serve models: the embedded one, a file, or what toque.toml says",
+        ("toque up", "toque up ./model.gguf", "toque up --config prod.toml --listen 127.0.0.1:9000"),
+    ),
+    "check": Entry(
+        "toque.cli.check",
+        "say whether `toque up` would work here, and what to do if not",
+        ("toque check", "toque check --config prod.toml", "toque check --json"),
+    ),
+    "ps": Entry("toque.cli.ps", "show pools and replicas of the running service", ("toque ps", "toque ps --json")),
+    "why": Entry(
+        "toque.cli.why",
+        "tell a request's life, or a pool's last scaling decisions",
+        ("toque why chat", "toque why req_2f9c1a", "toque why chat --json"),
+    ),
+    "chat": Entry(
+        "toque.cli.chat",
+        "talk with a model of the running service",
+        ('toque chat "Why is the sky blue?"', "toque chat", "toque chat --model hosted --key-file ./my.key"),
+    ),
+    "replay": Entry(
+        "toque.cli.replay",
+        "prove that a journal's decisions come out again",
+        ("toque up --record-journal day.jsonl", "toque replay day.jsonl"),
+    ),
+    "key": Entry(
+        "toque.cli.key",
+        "make an API key",
+        ("toque key create alice", "toque key create ci --model chat > ci.key"),
+    ),
+    "config": Entry(
+        "toque.cli.config",
+        "show the settings in force and where each came from",
+        ("toque config show", "toque config show --origin", "TOQUE_LISTEN=127.0.0.1:9000 toque config show --origin"),
+    ),
+    "version": Entry("toque.cli.version", "print versions", ("toque version", "toque version --json")),
+}
+
+
+def load_verb(name: str) -> Verb:
+    """Import the module of a verb."""
+    return cast(Verb, import_module(VERBS[name].module))
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; exits with the help text or a usage error as argparse does."""
+    given = next((word for word in argv if word in VERBS), "")
+    return make_parser((given,)).parse_args(argv)
+
+
+def make_parser(complete: Sequence[str] = tuple(VERBS)) -> argparse.ArgumentParser:
+    """Make the parser, with the arguments of the verbs in `complete` and the summaries of all."""
+    parser = argparse.ArgumentParser(
+        "toque",
+        description=_described("Serve models on this machine and keep them serving under real traffic.", _FIRST),
+        epilog="exit status:\n" + "\n".join(f"  {code.value:<4} {text}" for code, text in MEANINGS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_const", const="version", dest="verb", help="the same as `version`")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, entry in VERBS.items():
+        below = verbs.add_parser(
+            name,
+            help=entry.summary,
+            description=_described(f"{entry.summary[:1].upper()}{entry.summary[1:]}.", entry.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        below.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        if name in complete:
+            load_verb(name).add_arguments(below)
+    return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`, the same for every verb that prints something."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Declare `--config`, the same for every verb that reads settings."""
+    parser.add_argument(
+        "--config", metavar="FILE", default="", help="settings file (default: $TOQUE_CONFIG, or ./toque.toml if there)"
+    )
+
+
+_FIRST = ("toque up", 'toque chat "Why is the sky blue?"', "toque up ./model.gguf", "toque ps", "toque why chat")
+
+
+def _described(summary: str, examples: Sequence[str]) -> str:
+    return summary + "\n\nexamples:\n" + "\n".join(f"  {example}" for example in examples)

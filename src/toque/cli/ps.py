@@ -1,0 +1,89 @@
+"""`toque ps`: pools and replicas of the running service.
+
+Law: it shows what the service says; nothing is worked out anew here.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from toque.cli.admin import add_admin, admin_service
+from toque.cli.exits import Exit
+from toque.cli.layout import columns, count, size, span
+from toque.cli.parser import add_json
+from toque.cli.terminal import Terminal
+
+_Json: TypeAlias = Mapping[str, Any]  # what json reads; its shape is model.view's
+_TITLES = ("REPLICA", "STATE", "IN FLIGHT", "PID", "MEMORY", "AGE", "COLD START")
+_GOOD = frozenset({"ok"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_admin(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Print every pool with its replicas."""
+    service = admin_service(args.admin, terminal.environment)
+    fleet = service.get("/admin/v1/pools")
+    rows = cast(Sequence[_Json], service.get("/admin/v1/replicas")["replicas"])
+    if args.json:
+        terminal.show_json({"fleet": fleet, "replicas": rows})
+        return Exit.DONE
+    for number, pool in enumerate(cast(Sequence[_Json], fleet["pools"])):
+        if number:
+            terminal.show()
+        _show_pool(pool, [row for row in rows if row["pool"] == pool["name"]], terminal)
+    terminal.say(_budget(fleet))
+    return Exit.DONE
+
+
+def _show_pool(pool: _Json, rows: Sequence[_Json], terminal: Terminal) -> None:
+    condition = terminal.paint(pool["condition"], "green" if pool["condition"] in _GOOD else "yellow", terminal.out)
+    reason = f" ({pool['reason']})" if pool["reason"] else ""
+    terminal.show(f"{terminal.paint(pool['name'], 'bold', terminal.out)}  {condition}{reason}")
+    ready = sum(row["replica"]["state"] == "ready" for row in rows)
+    terminal.show(
+        f"  {ready} of {count(len(rows), 'replica')} ready, {pool['minimum_warm']} to {pool['maximum']} allowed; "
+        f"in flight {pool['in_flight']}; "
+        f"waiting {pool['waiting_interactive']} interactive, {pool['waiting_batch']} batch"
+    )
+    if pool["decision"]:
+        terminal.show(f"  last decision: {tell_decision(pool['decision'])}")
+    if rows:
+        for line in columns([_TITLES, *map(_cells, rows)], "  "):
+            terminal.show(line)
+
+
+def tell_decision(decision: _Json) -> str:
+    """Say in one line what a scaler wanted, what it was allowed, and what came of it."""
+    desired, allowed = decision["desired"], decision["allowed"]
+    told = f"{decision['before']} -> {decision['after']}; wanted {desired['replicas']} ({desired['reason']})"
+    if allowed != desired:
+        told += f"; allowed {allowed['replicas']} ({allowed['reason']})"
+    return f"{told}; {decision['shortage']}" if decision["shortage"] else told
+
+
+def _cells(row: _Json) -> tuple[str, ...]:
+    replica, status = row["replica"], row["status"]
+    is_loading = replica["state"] == "loading" and status["progress_ratio"]
+    return (
+        str(replica["id"]),
+        f"loading {status['progress_ratio']:.0%}" if is_loading else replica["state"],
+        f"{replica['in_flight']}/{replica['slots']}",
+        str(status["pid"] or "-"),
+        size(status["memory_bytes"] or replica["footprint"]["memory_bytes"]),
+        span(row["age_s"]),
+        "-" if replica["ready_at"] is None else span(replica["ready_at"] - replica["started_at"]),
+    )
+
+
+def _budget(fleet: _Json) -> str:
+    free, capacity = fleet["free"], fleet["capacity"]
+    told = (
+        f"free: {size(free['memory_bytes'])} of {size(capacity['memory_bytes'])} memory, "
+        f"{free['cores']:g} of {capacity['cores']:g} cores"
+    )
+    return f"{told}; draining" if fleet["draining"] else told
