@@ -27,7 +27,7 @@ WRONG = [
     ("wait_s_max = 30", "wait_s_max = inf", "toque.toml:9", "must be a finite number", "callers time out"),
     ("wait_s_max = 30", "wait_s_max = 0", "toque.toml:9", "must be above 0", "callers time out"),
     ("slots = 2", "queue = 3", "toque.toml:9:46", "Not valid TOML", "Each name may stand once"),
-    ('"concurrency"', '"conc"', "toque.toml:8", "must be one of concurrency, rate, fixed", "how many replicas"),
+    ('"concurrency"', '"conc"', "toque.toml:8", "must be one of concurrency, fixed, ", "how many replicas"),
     ('"llama.cpp"  ', '"lama.cpp"  ', "toque.toml:4", "must be one of llama.cpp, openai, fake", "speaks to the model"),
     ("[models.hosted]", "[models.chat]", "toque.toml:11:13", "twice", "give one another name"),
     ("[models.hosted]", '[models."a b"]', "toque.toml:11", "'a b' cannot be a name", "1 to 128"),

@@ -4,14 +4,19 @@ Law: nothing is declared here that a spec declares; checks, reference, schema an
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import get_type_hints
 
 from toque.config.source import KeyPath
+from toque.core.routing import ROUTERS
+from toque.core.scaling import POLICIES
 from toque.model.agent_spec import AgentSpec
 from toque.model.service_spec import KeySpec, ServiceSpec
 from toque.model.setting import Setting
 from toque.model.spec import PoolSpec
+
+_CORE_TABLES = {"policy": tuple(POLICIES), "routing": tuple(ROUTERS)}
+"""Setting -> the names that one table line in the core gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ def shape_of(spec: type, *, is_named: bool = False) -> Shape:
         about = field.metadata.get("setting")
         if isinstance(about, Setting):
             default = field.default_factory() if field.default_factory is not MISSING else field.default
-            entries[field.name] = Entry(hint, about, default)
+            choices = about.choices or _CORE_TABLES.get(field.name, ())
+            entries[field.name] = Entry(hint, replace(about, choices=choices), default)
         elif isinstance(hint, type) and is_dataclass(hint) and (inner := shape_of(hint)).entries:
             entries[field.name] = inner
     return Shape((spec.__doc__ or "").partition("\n")[0], entries, is_named)

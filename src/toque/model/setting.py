@@ -13,8 +13,9 @@ _T = TypeVar("_T")
 class Setting:
     """What a person must know about one field. `minimum` and `maximum` are inclusive; `above` is exclusive.
 
-    A text with `choices` is one of them or, where it is `pluggable`, `package.module:Class`. Unit `path` marks a path:
-    relative ones count from the settings file.
+    A text with `choices` is one of them or, where it is `pluggable`, `package.module:Class`; one that is pluggable and
+    declares no choices takes those of the core's table. Unit `path` marks a path: relative ones count from the
+    settings file.
     """
 
     why: str

@@ -83,7 +83,6 @@ class ScalingSpec:
         "concurrency",
         Setting(
             "What decides how many replicas are wanted: requests in flight, requests a second, nothing, or your own.",
-            choices=("concurrency", "rate", "fixed"),
             pluggable=True,
         ),
     )
@@ -173,7 +172,6 @@ class PoolSpec:
         "least_loaded",
         Setting(
             "Which ready replica gets a request: the one with the most free slots, or as your own class says.",
-            choices=("least_loaded",),
             pluggable=True,
         ),
     )
