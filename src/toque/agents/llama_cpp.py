@@ -4,10 +4,10 @@ Law: of a request only fields on the allow-list reach the engine; it knows many 
 other callers' slots or crash it (`slot_id`, `lora`, `n_discard`, raw `grammar`).
 """
 
-import os
 from pathlib import Path
 
 from toque.agents.child import child_environment
+from toque.agents.embedded import EMBEDDED_NAME
 from toque.agents.gguf import fault_of
 from toque.agents.http import HttpAgent
 from toque.agents.llama_cpp_server import EngineSettings
@@ -16,9 +16,6 @@ from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
 from toque.model.endpoint import Endpoint
 from toque.model.errors import ConfigError
 from toque.ports import Dialect, Launch, ReplicaAgent
-
-EMBEDDED = "embedded"
-"""The `source` that stands for the model that comes along (agents/embedded.py); app.py puts its path in."""
 
 ENGINE_FIELDS = frozenset({"top_k", "min_p", "repeat_penalty", "typical_p"})
 """Fields of llama.cpp's own that only shape sampling."""
@@ -38,7 +35,7 @@ class LlamaCpp:
             alias=model.pool.name,
             slots=model.pool.slots,
             context_tokens=spec.context_tokens,
-            threads=spec.threads or _shared_cores(model.pool.replicas.maximum),
+            threads=max(1, spec.threads),
             embeddings=spec.embeddings,
         )
         return Launch(settings.argv(), child_environment(secret))
@@ -61,11 +58,8 @@ class LlamaCpp:
         if spec.options:
             raise ConfigError(f"Agent llama.cpp knows no option {', '.join(spec.options)}.", fix="Leave options out.")
         if not spec.source:
-            raise ConfigError("Agent llama.cpp needs a model.", fix=f'Write source = "./model.gguf" or "{EMBEDDED}".')
-        if spec.source != EMBEDDED and (fault := fault_of(Path(spec.source))):
+            raise ConfigError(
+                "Agent llama.cpp needs a model.", fix=f'Write source = "./model.gguf" or "{EMBEDDED_NAME}".'
+            )
+        if spec.source != EMBEDDED_NAME and (fault := fault_of(Path(spec.source))):
             raise ConfigError(f"{spec.source}: {fault}.", fix="Set source to a whole .gguf file.")
-
-
-def _shared_cores(replicas: int) -> int:
-    """Cores for each replica when all of them run, at least one."""
-    return max(1, len(os.sched_getaffinity(0)) // replicas)
