@@ -1,0 +1,161 @@
+"""The life of one replica that is a child process: start-up, service, end.
+
+Law: it is told in order and has one end: ReplicaStopped if that was ordered, else ReplicaFailed; either only when nothing
+of the child is left.
+"""
+
+import asyncio
+
+from toque.drivers.child import Child
+from toque.drivers.health import Health
+from toque.drivers.leftovers import Leftovers
+from toque.drivers.process_table import measure_group_bytes
+from toque.drivers.ring import OutputRing
+from toque.drivers.site import Site
+from toque.drivers.status import Phase, Status
+from toque.model.agent_spec import ModelSpec, Secret
+from toque.model.endpoint import Endpoint
+from toque.model.messages import (
+    FailureCause,
+    ReplicaFailed,
+    ReplicaHealthy,
+    ReplicaLoaded,
+    ReplicaReady,
+    ReplicaSpawned,
+    ReplicaStopped,
+)
+from toque.model.resources import Resources
+from toque.ports import Launch, ReplicaStatus
+from toque.wire.connections import Connections
+
+STOP_GRACE_S = 10.0
+"""From SIGTERM to SIGKILL: time for an engine to free a device, and what container platforms give at least."""
+LAST_LINES = 50
+
+
+class ReplicaLife:
+    """One replica, from its order to its end. `live()` is that life; the rest looks at it or ends it."""
+
+    def __init__(self, replica_id: int, model: ModelSpec, launch: Launch, secret: Secret, site: Site) -> None:
+        self._id = replica_id
+        self._model = model
+        self._launch = launch
+        self._secret = secret
+        self._site = site
+        self._report = site.report
+        self._output = OutputRing(secret)
+        loop = asyncio.get_running_loop()
+        self._stop: asyncio.Future[None] = loop.create_future()
+        self._port: asyncio.Future[int] = loop.create_future()
+        self._child: Child | None = None
+        self._health: Health | None = None
+        self._refusal = ""
+        self._progress_ratio = 0.0
+        self._memory_bytes = 0
+        self.endpoint: Endpoint | None = None
+
+    def stop(self) -> None:
+        """Order the end. Harmless when ordered before."""
+        if not self._stop.done():
+            self._stop.set_result(None)
+
+    def probe(self) -> None:
+        """Ask whether it is well. Before it is ready and after its end, what is reported anyway is the answer."""
+        if self._health is not None:
+            self._health.ask()
+
+    def is_alive(self) -> bool:
+        """Whether the very process behind the endpoint runs, by the kernel's word."""
+        return self._child is not None and self._child.is_alive()
+
+    def status(self) -> ReplicaStatus:
+        """What is known for display."""
+        pid = self._child.pid if self._child else 0
+        return ReplicaStatus(pid, self._progress_ratio, self._memory_bytes, self._output.last_lines(LAST_LINES))
+
+    async def live(self, leftovers: Leftovers) -> None:
+        """Run the child until its end and report that. Cancelled: it is killed at once and nothing more reported."""
+        try:
+            self._child = child = Child(self._launch, self._site.environment, self._output, self._hear)
+        except OSError as error:
+            self._report(ReplicaFailed(self._id, FailureCause.EXITED, f"could not be started: {error.strerror}"))
+            return
+        page = leftovers.record(child.pid)
+        try:
+            failure = await self._until_over(child)
+        except asyncio.CancelledError:
+            child.kill()
+            raise
+        finally:
+            self.endpoint = None
+            await child.end(STOP_GRACE_S)
+            leftovers.strike(page)
+        self._report(failure or ReplicaStopped(self._id))
+
+    async def _until_over(self, child: Child) -> ReplicaFailed | None:
+        """Whichever comes first: 1. the order to stop (None), 2. a death, 3. giving the replica up."""
+        serving = asyncio.create_task(self._serve(child))
+        try:
+            over: set[asyncio.Future[None] | asyncio.Future[int] | asyncio.Task[ReplicaFailed]]
+            over = {self._stop, child.exited, serving}
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.done():  # 1
+                return None
+            if child.exited.done():  # 2
+                return self._death(child)
+            return serving.result()  # 3
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    def _death(self, child: Child) -> ReplicaFailed:
+        if self._refusal:
+            return ReplicaFailed(self._id, FailureCause.INVALID_MODEL, self._refusal)
+        return ReplicaFailed(self._id, FailureCause.EXITED, child.exit_sentence())
+
+    async def _serve(self, child: Child) -> ReplicaFailed:
+        """Wait until it is ready, then watch its health. Returns why it is to be given up."""
+        timeout_s = self._model.pool.replicas.startup_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                port = await self._port
+        except TimeoutError:
+            reason = f"was not ready within {timeout_s:g} s"
+            return ReplicaFailed(self._id, FailureCause.START_TIMEOUT, reason)
+        self._memory_bytes = await asyncio.to_thread(measure_group_bytes, child.pid)
+        probes = Connections(Endpoint("127.0.0.1", port, "", key=self._secret), idle_max=1, is_ours=self.is_alive)
+        self._health = Health(probes, self._model.agent.health_interval_s, self._tell_health)
+        self.endpoint = Endpoint("127.0.0.1", port, key=self._secret)
+        self._report(ReplicaReady(self._id, Resources(self._memory_bytes, float(self._model.agent.threads))))
+        try:
+            await self._health.watch()
+        finally:
+            await probes.close()
+        child.kill()
+        return ReplicaFailed(self._id, FailureCause.UNHEALTHY, "did not answer its health probes")
+
+    def _tell_health(self) -> None:
+        self._report(ReplicaHealthy(self._id))
+
+    def _hear(self, status: Status) -> None:
+        """Take a status of the child; what comes after the order to stop concerns nobody any more."""
+        if self._stop.done():
+            return
+        match status.phase:
+            case Phase.SPAWNED:
+                self._report(ReplicaSpawned(self._id))
+            case Phase.LOADING:
+                self._advance(status.progress)
+            case Phase.LOADED:
+                self._advance(1.0)
+                self._report(ReplicaLoaded(self._id))
+            case Phase.READY if not self._port.done():
+                self._port.set_result(status.port)
+            case Phase.FAILED:
+                self._refusal = status.reason
+            case _:
+                pass
+
+    def _advance(self, progress_ratio: float) -> None:
+        self._progress_ratio = min(max(self._progress_ratio, progress_ratio), 1.0)
+        self._site.progress(self._id, self._progress_ratio)

@@ -1,0 +1,29 @@
+"""What a driver is given when it is opened: callables in place of the agents and settings it must not know.
+
+Law: a driver sees models, launches and endpoints, and nothing of who made them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toque.model.agent_spec import ModelSpec, Secret
+from toque.model.endpoint import Endpoint
+from toque.ports import Launch, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a driver works.
+
+    `report` takes every event; `progress` a replica's id and how much of its model is loaded (0 to 1). `launch` says how a model runs as a child (None: it runs elsewhere), `locate` where it is
+    when it does; both may raise `ConfigError`. `environment` is this process's own: a driver picks a few names from it.
+    `state_dir` is where traces for the next start are left.
+    """
+
+    report: Report
+    progress: Callable[[int, float], None]
+    launch: Callable[[ModelSpec, Secret], Launch | None]
+    locate: Callable[[ModelSpec], Endpoint | None]
+    environment: Mapping[str, str] = field(repr=False)
+    state_dir: Path
