@@ -32,6 +32,11 @@ WRONG = [
     ("[models.hosted]", "[models.chat]", "toque.toml:11:13", "twice", "give one another name"),
     ("[models.hosted]", '[models."a b"]', "toque.toml:11", "'a b' cannot be a name", "1 to 128"),
     ("slots = 2", "slots =", "toque.toml:6:8", "Not valid TOML", "TOML looks like"),
+    ("slots = 2", "models = []\nslots = 2", "toque.toml:6", "Unknown key 'models'", "Known here"),
+    ("wait_s_max = 30", "wait_s_max = 1e300", "toque.toml:9", "must be at most", "callers time out"),
+    ("slots = 2", f"slots = {'9' * 5000}", "toque.toml", "Not valid TOML", "TOML looks like"),
+    ("127.0.0.1:8080", "http://127.0.0.1:80", "toque.toml:1", "is no address", "host:port"),
+    ("127.0.0.1:8080", "[::zz]:80", "toque.toml:1", "is no address", "host:port"),
     ("127.0.0.1:8080", "localhost", "toque.toml:1", "'localhost' is no address", "host:port"),
     ("127.0.0.1:8080", "127.0.0.1:99999", "toque.toml:1", "no address", "host:port"),
     ("127.0.0.1:8080", "127.0.0.1:8081", "toque.toml", "same as listen", "port of its own"),
@@ -63,6 +68,11 @@ def test_each_mistake_is_told_with_its_line_and_fix(
     assert error.where == where
     assert reason in error.message
     assert fix in error.fix
+
+
+def test_models_must_be_tables(complaint: Complaint) -> None:
+    for wrong in ("models = []", "models = 3", 'models = { chat = "x" }', "[[models]]"):
+        assert "must be a table" in complaint(wrong).message
 
 
 def test_s01_an_open_address_without_keys_is_refused_with_the_two_ways_out(complaint: Complaint) -> None:

@@ -16,7 +16,9 @@ def test_a_secret_comes_from_the_environment_or_a_file_and_never_prints(tmp_path
         assert "canary" not in f"{secret} {secret!r}"
 
 
-@pytest.mark.parametrize("reference", ["env:NONE", "file:/nonexistent/key", "sk-canary", "env:a b", "file:"])
+@pytest.mark.parametrize(
+    "reference", ["env:NONE", "file:/nonexistent/key", "sk-canary", "env:a b", "file:", "file:~nobody-here/key"]
+)
 def test_a_reference_to_nothing_is_told_with_the_fix(reference: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_secret(reference, {})
@@ -25,5 +27,6 @@ def test_a_reference_to_nothing_is_told_with_the_fix(reference: str) -> None:
 
 
 def test_an_unreadable_secret_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_secret(f"file:{tmp_path}", {})
+    for unreadable in (str(tmp_path), "a\0b"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            read_secret(f"file:{unreadable}", {})

@@ -4,17 +4,19 @@ Law: only a literal loopback address, or `localhost`, counts as loopback; no nam
 """
 
 import ipaddress
+import re
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})")
 
 
 def split_address(text: str) -> tuple[str, int]:
     """Return host and port; port 0 asks for a free one. Raises `ValueError` when it is no address."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) > 65535:
         raise ValueError(f"{text!r} is not host:port")
-    if ":" in host:
-        ipaddress.IPv6Address(host)
-    return host, int(port)
+    if match["v6"]:
+        ipaddress.IPv6Address(match["v6"])
+    return match["v6"] or match["host"], int(match["port"])
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toque.config.shape import SERVICE, Entry
-from toque.config.source import KeyPath, Table, TomlSource
+from toque.config.source import KeyPath, Table, TomlSource, expanded
 
 PREFIX = "TOQUE_"
 ASSUMED = "assumed"
@@ -81,7 +81,7 @@ class Layers:
         self._origins[path] = origin
 
     def _add_model(self, source: str, name: str) -> None:
-        if not source and self.table.get("models"):
+        if not source and self.table.get("models", {}) != {}:
             return
         self.table["models"] = {name: {"source": source or "embedded", **_ASSUMED_SETTINGS}}
         self._origins["models",] = ASSUMED
@@ -95,7 +95,7 @@ def _typed(text: str, entry: Entry) -> object:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         return text
 
 
@@ -110,8 +110,8 @@ def _anchored(source: TomlSource) -> Table:
         if not isinstance(entry, Entry) or not isinstance(value, str):
             return value
         if path[-1] == "key" and value.startswith("file:"):
-            return f"file:{directory / Path(value[5:]).expanduser()}"
+            return f"file:{directory / expanded(value[5:])}"
         is_path = entry.about.unit == "path" and value not in ("", "-", "embedded")
-        return str(directory / Path(value).expanduser()) if is_path else value
+        return str(directory / expanded(value)) if is_path else value
 
     return {name: anchor(value, (name,)) for name, value in source.table.items()}

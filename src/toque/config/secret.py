@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from toque.config.source import expanded
 from toque.model.agent_spec import Secret
 from toque.model.errors import ConfigError
 
@@ -21,7 +22,7 @@ def read_secret(reference: str, environment: Mapping[str, str]) -> Secret:
             "A secret is given as a reference, never as itself.", fix='Write key = "env:NAME" or key = "file:PATH".'
         )
     kind, _, name = reference.partition(":")
-    text = environment.get(name, "") if kind == "env" else _read(Path(name).expanduser())
+    text = environment.get(name, "") if kind == "env" else _read(expanded(name))
     if not text.strip():
         raise ConfigError(f"There is no secret at {reference}.", fix=_FIXES[kind].format(name=name))
     return Secret(text.strip())
@@ -36,7 +37,7 @@ def _read(path: Path) -> str:
             return file.read(SECRET_BYTES_MAX).decode()
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"The secret in {path} cannot be read.", fix="It must be a text file that this user may read."
         ) from error

@@ -39,12 +39,20 @@ class TomlSource:
         return self.name
 
 
+def expanded(path: str) -> Path:
+    """Return a path with `~` replaced, where there is a home to replace it with."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def read_source(path: Path) -> TomlSource:
     """Read and parse a file. Raises `ConfigError` with the line when it is not TOML."""
     text = _text_of(path)
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise _syntax_error(path, str(error)) from error
     return TomlSource(str(path), table, _key_lines(text))
 

@@ -14,12 +14,14 @@ from toque.config.shape import SERVICE, Entry, Shape
 
 Scalar: TypeAlias = str | int | float | bool
 
+_LARGEST = 2**50
+"""No number is larger (a PiB, 35 million years): beyond it are slips of the hand, and timers that overflow."""
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{suffix}": base**power
     for power, prefix in enumerate("KMGT", 1)
     for suffix, base in (("", 1024), ("iB", 1024), ("B", 1000))
 }
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", re.ASCII)
 _CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 _NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/@-]{1,128}$")]
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -65,7 +67,7 @@ def _value_type(entry: Entry) -> object:
         return dict[str, Scalar]
     if about.choices:
         return _choice_type(about.choices, is_pluggable=about.pluggable)
-    bounds = Field(ge=about.minimum, gt=about.above, le=about.maximum)
+    bounds = Field(ge=about.minimum, gt=about.above, le=about.maximum or _LARGEST)
     if about.unit == "bytes":
         schema = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": about.minimum}, {"type": "string"}]})
         return Annotated[int, BeforeValidator(read_size), bounds, schema]
