@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 
 from toque.core.fleet import Fleet
+from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.snapshot import view_fleet
 from toque.model.agent_spec import ModelSpec
@@ -34,10 +35,11 @@ class Controller:
         journal: Journal,
         watchers: Sequence[Watcher] = (),
         policies: PolicyTable = POLICIES,
+        routers: RouterTable = ROUTERS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.born = self._loop.time()
-        self._fleet = Fleet(spec, self.born, policies)
+        self._fleet = Fleet(spec, self.born, policies, routers)
         self._journal = journal
         self._watchers = watchers
         self._actuator = Actuator(self.report, self._ordered)

@@ -1,0 +1,72 @@
+"""From the settings to what the core needs: threads, footprints and cold starts, remembered or estimated.
+
+Law: what the ledger measured on this machine beats any estimate, and every guess is announced.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from toque.model.agent_spec import AgentSpec, ModelSpec
+from toque.model.resources import Resources
+from toque.model.spec import FleetSpec, PoolSpec
+from toque.records.ledger import Ledger
+
+PROCESS_BYTES = 64 * 2**20
+"""A child process without a model: interpreter, engine and buffers."""
+CONTEXT_TOKEN_BYTES = 24 * 2**10
+"""KV cache of one token of a small model (135M to 1B); bigger ones are measured at their first start."""
+
+
+def settle_threads(model: ModelSpec, cores: float) -> ModelSpec:
+    """Replace `threads = 0` by an even share of the cores among the pool's replicas, at least one."""
+    if model.agent.threads or not model.pool.elastic:
+        return model
+    threads = max(1, int(cores // model.pool.replicas.maximum))
+    return replace(model, agent=replace(model.agent, threads=threads))
+
+
+def model_identity(model: ModelSpec) -> str:
+    """Name what a measured start depends on: another file, context or number of slots is another start."""
+    agent = model.agent
+    size = _file_bytes(agent)
+    return f"{agent.agent}:{Path(agent.source).name}:{size}:{model.pool.slots}x{agent.context_tokens}:{agent.threads}t"
+
+
+def plan_fleet(models: tuple[ModelSpec, ...], capacity: Resources, ledger: Ledger) -> FleetSpec:
+    """Put all pools under one budget, with what is known of each."""
+    return FleetSpec(tuple(_plan_pool(model, ledger) for model in models), capacity)
+
+
+def fill_capacity(wanted: Resources, machine: Resources, announce: Callable[[str], None]) -> Resources:
+    """Take the settings where they say something, and the machine where they do not."""
+    filled = Resources(
+        wanted.memory_bytes or machine.memory_bytes, wanted.cores or machine.cores, wanted.gpu_memory_bytes
+    )
+    if filled != wanted:
+        announce(f"capacity: {filled.memory_bytes / 2**30:.1f} GiB of memory and {filled.cores:g} cores for replicas")
+    return filled
+
+
+def _plan_pool(model: ModelSpec, ledger: Ledger) -> PoolSpec:
+    if not model.pool.elastic:
+        return model.pool
+    known = ledger.entry(model.pool.name)
+    memory_bytes = known.memory_bytes if known and known.memory_bytes else _estimate_bytes(model)
+    return replace(
+        model.pool,
+        footprint=Resources(memory_bytes, float(model.agent.threads), model.pool.footprint.gpu_memory_bytes),
+        cold_start=known.cold_start if known else model.pool.cold_start,
+    )
+
+
+def _estimate_bytes(model: ModelSpec) -> int:
+    context_bytes = model.pool.slots * model.agent.context_tokens * CONTEXT_TOKEN_BYTES if model.agent.source else 0
+    return PROCESS_BYTES + _file_bytes(model.agent) + context_bytes
+
+
+def _file_bytes(agent: AgentSpec) -> int:
+    try:
+        return Path(agent.source).stat().st_size if agent.source else 0
+    except OSError:
+        return 0
