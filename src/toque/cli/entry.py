@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from toque.cli.exits import Exit, NotRunningError
-from toque.cli.parser import load_verb, make_parser, parse
+from toque.cli.parser import load_verb, make_parsers, parse
 from toque.cli.terminal import Terminal
 from toque.model.errors import ConfigError, InternalError, ToqueError
 
@@ -24,12 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str], terminal: Terminal) -> int:
     """Run one command on a terminal. Exits (as argparse does) for `--help` and wrong usage."""
-    args = parse(argv)
+    args = parse(["version"] if list(argv) == ["--version"] else argv)
     if args.verb is None:
-        make_parser(()).print_help(terminal.out)
+        terminal.show(make_parsers(())[0].format_help())
         return Exit.DONE
-    if args.verb == "version":
-        args.json = getattr(args, "json", False)
     return _run_verb(args, terminal)
 
 

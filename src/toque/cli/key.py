@@ -22,13 +22,12 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    verbs = parser.add_subparsers(dest="key_verb", metavar="create", required=True)
-    create = verbs.add_parser("create", help="print a new key once, and the lines to paste into toque.toml")
-    create.add_argument("name", metavar="NAME", help="whose key it is; logs and metrics name it")
-    create.add_argument(
+    parser.add_argument("action", choices=("create",), help="print a new key once, and the lines for toque.toml")
+    parser.add_argument("name", metavar="NAME", help="whose key it is; logs and metrics name it")
+    parser.add_argument(
         "--model", metavar="M", action="append", default=[], help="a model it may use (repeat; none: all of them)"
     )
-    add_json(create)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

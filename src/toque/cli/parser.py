@@ -12,6 +12,8 @@ from typing import Protocol, cast
 from toque.cli.exits import MEANINGS
 from toque.cli.terminal import Terminal
 
+HELP_WIDTH = 100
+
 
 class Verb(Protocol):
     """What the module of a verb offers."""
@@ -74,42 +76,55 @@ VERBS: Mapping[str, Entry] = {
     "version": Entry("toque.cli.version", "print versions", ("toque version", "toque version --json")),
 }
 
+_FIRST = ("toque up", 'toque chat "Why is the sky blue?"', "toque up ./model.gguf", "toque ps", "toque why chat")
 
-def load_verb(name: str) -> Verb:
-    """Import the module of a verb."""
-    return cast(Verb, import_module(VERBS[name].module))
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """The same text on every terminal, so that the reference page is what people see."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=HELP_WIDTH)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; exits with the help text or a usage error as argparse does."""
-    given = next((word for word in argv if word in VERBS), "")
-    return make_parser((given,)).parse_args(argv)
+    given = [word for word in argv if word in VERBS][:1]
+    parser, _ = make_parsers(given)
+    return parser.parse_args(argv)
 
 
-def make_parser(complete: Sequence[str] = tuple(VERBS)) -> argparse.ArgumentParser:
-    """Make the parser, with the arguments of the verbs in `complete` and the summaries of all."""
+def make_parsers(
+    complete: Sequence[str] = tuple(VERBS),
+) -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Make the parser of all, and that of each verb; only the verbs in `complete` get their arguments."""
     parser = argparse.ArgumentParser(
         "toque",
         description=_described("Serve models on this machine and keep them serving under real traffic.", _FIRST),
         epilog="exit status:\n" + "\n".join(f"  {code.value:<4} {text}" for code, text in MEANINGS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_const", const="version", dest="verb", help="the same as `version`")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for name, entry in VERBS.items():
-        below = verbs.add_parser(
+    choice = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    parsers = {
+        name: choice.add_parser(
             name,
             help=entry.summary,
             description=_described(f"{entry.summary[:1].upper()}{entry.summary[1:]}.", entry.examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
-        below.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        if name in complete:
-            load_verb(name).add_arguments(below)
-    return parser
+        for name, entry in VERBS.items()
+    }
+    for name in complete:
+        parsers[name].add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        load_verb(name).add_arguments(parsers[name])
+    return parser, parsers
+
+
+def load_verb(name: str) -> Verb:
+    """Import the module of a verb."""
+    return cast(Verb, import_module(VERBS[name].module))
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -122,9 +137,6 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", default="", help="settings file (default: $TOQUE_CONFIG, or ./toque.toml if there)"
     )
-
-
-_FIRST = ("toque up", 'toque chat "Why is the sky blue?"', "toque up ./model.gguf", "toque ps", "toque why chat")
 
 
 def _described(summary: str, examples: Sequence[str]) -> str:

@@ -1,0 +1,143 @@
+"""`toque chat`: talk with a model through the API, one question or a conversation.
+
+Law: it is a client like any other: it sees only what the API gives.
+"""
+
+import argparse
+import http.client
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from toque.cli.call import Service
+from toque.cli.exits import Exit
+from toque.cli.parser import add_json
+from toque.cli.terminal import Terminal
+from toque.model.agent_spec import Secret
+from toque.model.errors import CallerError, UpstreamError
+from toque.wire.sse import SseParser
+
+API_URL = "http://127.0.0.1:8080"
+KEY_VARIABLE = "TOQUE_KEY"
+PIECE_BYTES = 64 * 2**10
+_Json: TypeAlias = Mapping[str, Any]  # what the API answers
+_Turn: TypeAlias = dict[str, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("question", metavar="QUESTION", nargs="?", default="", help="ask once and end")
+    parser.add_argument("--model", metavar="M", default="", help="which model (default: the first one listed)")
+    parser.add_argument("--url", metavar="URL", default="", help=f"the API (default: $TOQUE_LISTEN, or {API_URL})")
+    parser.add_argument(
+        "--key-file", metavar="FILE", default="", help=f"file with your API key (default: ${KEY_VARIABLE} if set)"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Answer one question, or as many as are typed."""
+    url = args.url or terminal.environment.get("TOQUE_LISTEN") or API_URL
+    service = Service(url, "Start one with `toque up`, or name it with --url URL.", _key(args.key_file, terminal))
+    question = args.question or ("" if terminal.inp.isatty() else terminal.inp.read().strip())
+    talk = Conversation(service, args.model or _first_model(service), terminal)
+    if question:
+        talk.ask(question, is_json=args.json)
+    elif terminal.inp.isatty():
+        _converse(talk, terminal)
+    else:
+        raise CallerError('There is no question. Give one: toque chat "Why is the sky blue?"')
+    return Exit.DONE
+
+
+class Conversation:
+    """The turns so far; each question is asked with all of them."""
+
+    def __init__(self, service: Service, model: str, terminal: Terminal) -> None:
+        self.model = model
+        self._service = service
+        self._terminal = terminal
+        self._turns: list[_Turn] = []
+
+    def ask(self, question: str, *, is_json: bool = False) -> None:
+        """Ask, and print the answer as it comes; a turn that fails or is stopped leaves the others as they were."""
+        turns = [*self._turns, {"role": "user", "content": question}]
+        usage: _Json = {}
+        answer: list[str] = []
+        for chunk in self._stream(turns):
+            usage = chunk.get("usage") or usage
+            text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+            answer.append(text)
+            if not is_json:
+                print(text, end="", file=self._terminal.out, flush=True)
+        whole = "".join(answer)
+        self._turns = [*turns, {"role": "assistant", "content": whole}]
+        if is_json:
+            self._terminal.show_json({"model": self.model, "text": whole, "usage": usage})
+        else:
+            self._terminal.show()
+
+    def _stream(self, turns: Sequence[_Turn]) -> Iterator[_Json]:
+        request = {
+            "model": self.model,
+            "messages": turns,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        with self._service.ask("POST", "/v1/chat/completions", request) as answer:
+            yield from _chunks(answer)
+
+
+def _chunks(answer: http.client.HTTPResponse) -> Iterator[_Json]:
+    """Read the pieces of an answer; raises `UpstreamError` for one that breaks off."""
+    parser = SseParser()
+    while piece := answer.read1(PIECE_BYTES):
+        for event in parser.feed(piece):
+            if event.data == b"[DONE]":
+                return
+            chunk = cast(_Json, msgspec.json.decode(event.data, type=dict))
+            if error := chunk.get("error"):
+                raise UpstreamError(error["message"], code=error.get("code") or "")
+            yield chunk
+    raise UpstreamError("The answer broke off. Ask again; `toque why` with its request id says what happened.")
+
+
+def _converse(talk: Conversation, terminal: Terminal) -> None:
+    """Ask what is typed until the end of input. Ctrl-C stops an answer, Ctrl-D ends the conversation."""
+    terminal.say(f"Talking with {talk.model}. Ctrl-C stops an answer, Ctrl-D ends.")
+    if terminal.inp is sys.stdin:
+        import readline  # noqa: F401, PLC0415  # importing it gives input() line editing; missing on some platforms
+    while True:
+        try:
+            question = input("> ").strip()
+        except EOFError:
+            terminal.say("")
+            return
+        if question:
+            _answer(talk, question, terminal)
+
+
+def _answer(talk: Conversation, question: str, terminal: Terminal) -> None:
+    try:
+        talk.ask(question)
+    except KeyboardInterrupt:
+        terminal.say("\n(stopped)")
+    except UpstreamError as error:
+        terminal.say(f"\n{terminal.paint('error:', 'red', terminal.err)} {error.message}")
+
+
+def _first_model(service: Service) -> str:
+    models = cast(Sequence[_Json], service.get("/v1/models").get("data", []))
+    if not models:
+        raise CallerError("Your key may use no model of this service.", status=403, code="model_not_allowed")
+    return str(models[0]["id"])
+
+
+def _key(path: str, terminal: Terminal) -> Secret | None:
+    if not path and KEY_VARIABLE not in terminal.environment:
+        return None
+    from toque.config.secret import read_secret  # noqa: PLC0415  # only who has a key needs it
+
+    return read_secret(f"file:{path}" if path else f"env:{KEY_VARIABLE}", terminal.environment)

@@ -1,0 +1,60 @@
+"""`toque up`: serve until told to stop.
+
+Law: it reads the settings, says what it serves, and leaves the rest to the app; it returns when everything it started is
+gone.
+"""
+
+import argparse
+from pathlib import Path
+
+from toque.cli.parser import add_config, add_json
+from toque.cli.progress import Announcer, JsonAnnouncer
+from toque.cli.terminal import Terminal
+from toque.config.read import find_config, read_config
+from toque.model.service_spec import ServiceSpec
+
+_FLAGS = {
+    "--listen": ("A", "address of the API, as HOST:PORT (port 0: any free one)"),
+    "--admin-listen": ("A", "address of metrics and admin on loopback, or `off`"),
+    "--model-name": ("N", "name to serve SOURCE or the embedded model under (default: chat)"),
+    "--record-journal": ("FILE", "write every decision to a file that `toque replay` can prove"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        default="",
+        help="a .gguf file to serve instead of what ./toque.toml says",
+    )
+    add_config(parser)
+    for flag, (metavar, text) in _FLAGS.items():
+        parser.add_argument(flag, metavar=metavar, help=text)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Serve, and return the service's own exit status."""
+    spec = read_settings(args, terminal)
+    from toque.app import serve  # noqa: PLC0415  # a mistake in the settings is told before the heavy imports
+
+    if args.json:
+        return serve(spec, JsonAnnouncer(terminal))
+    with Announcer(spec, terminal) as announce:
+        return serve(spec, announce)
+
+
+def read_settings(args: argparse.Namespace, terminal: Terminal) -> ServiceSpec:
+    """Read what the command line names. A SOURCE alone means that no file is looked for."""
+    flags = {flag: text for flag in _FLAGS if (text := getattr(args, flag.strip("-").replace("-", "_"))) is not None}
+    path: Path | None = None
+    if args.source:
+        flags["SOURCE"] = args.source
+    if args.config or not args.source:
+        path = find_config(args.config, terminal.environment)
+    spec = read_config(path, terminal.environment, flags)
+    terminal.say(f"settings: {path or 'no file; the defaults'}")
+    return spec
