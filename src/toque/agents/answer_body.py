@@ -1,4 +1,4 @@
-"""A model's answer as the body of an OpenAI response, whole or in chunks, and back.
+"""A model's answer as the body of an OpenAI response: written whole or in chunks, read in chunks.
 
 Law: an answer without a finish reason is not an answer; what cannot be understood raises `AnswerError`, never passes.
 """
@@ -51,7 +51,6 @@ class _Piece(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    message: _Piece | None = None
     delta: _Piece | None = None
     text: str | None = None
     finish_reason: str | None = None
@@ -83,23 +82,6 @@ class _Vectors(msgspec.Struct):
 
 _answers = msgspec.json.Decoder(_Answer)
 _vectors = msgspec.json.Decoder(_Vectors)
-
-
-def decode_completion(body: bytes) -> Completion:
-    """Read a whole answer. Raises `AnswerError`."""
-    answer = _decode(body)
-    if not answer.choices:
-        raise invalid_answer("has no choices")
-    choice = answer.choices[0]
-    piece = choice.message or _Piece(content=choice.text)
-    reason = _finish_reason(choice.finish_reason)
-    if reason is None:
-        raise invalid_answer("has no finish reason")
-    calls = _ToolCalls()
-    for index, call in enumerate(piece.tool_calls or ()):
-        call.index = index
-        calls.add(call)
-    return Completion(piece.content or "", reason, _usage(answer.usage), calls.whole())
 
 
 class StreamedAnswer:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 
 from toque.agents.answer_body import AnswerError
 from toque.agents.hosted import HostedKind
+from toque.agents.request_body import path_of
 from toque.model.agent_spec import AgentSpec
 from toque.model.errors import CallerError, ConfigError, ToqueError
 from toque.model.inference import Completion, Delta, FinishReason, Json, Message, PromptContext, Usage
@@ -36,9 +37,12 @@ WORDS = (
     "cup",
 )
 """What it says, over and over, from a place that the prompt decides."""
+TOOL_CHOICES = ("auto", "none", "required")
 CRASH_STATUS = 70
 """Exit status of a crash: EX_SOFTWARE of sysexits.h."""
 EMBEDDING_DIMENSIONS = 8
+
+_ASKED_FOR = "This failure was asked for by fail_ratio."
 
 
 async def pause(duration_s: float) -> None:
@@ -91,6 +95,9 @@ class FakeAgent:
 
     async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
         """Answer word by word. Raises what `fail_status` asks for, before the first."""
+        path_of(context)
+        if isinstance(context.tool_choice, str) and context.tool_choice not in TOOL_CHOICES:
+            raise CallerError("tool_choice must be auto, none, required or a function.", param="tool_choice")
         await self._meet_fate()
         prompt = _prompt_text(context)
         prompt_tokens = len(prompt.split())
@@ -153,10 +160,11 @@ class FakeKind(HostedKind):
 
 
 def _failure(status: int) -> ToqueError:
+    if status in {429, 503}:
+        return AnswerError(_ASKED_FOR, FailureKind.BUSY, status=status)
     if 400 <= status < 500:
-        return CallerError("This failure was asked for by fail_ratio.", status=status)
-    kind = FailureKind.BUSY if status == 503 else FailureKind.ERROR
-    return AnswerError("This failure was asked for by fail_ratio.", kind, status=status)
+        return CallerError(_ASKED_FOR, status=status)
+    return AnswerError(_ASKED_FOR, FailureKind.ERROR, status=status)
 
 
 def _prompt_text(context: PromptContext) -> str:

@@ -1,7 +1,7 @@
 """The contract over one replica that speaks OpenAI's HTTP API: a child of ours, vLLM, SGLang, a hosted API.
 
-Law: cancelling `generate`, or closing the iterator of `stream`, closes the call's socket at once. No key and no address
-is in an error's message.
+Law: cancelling `generate`, or closing the iterator of `stream`, closes the call's socket at once, and the replica always
+streams: llama.cpp does not notice a closed socket before it writes, while others are busy. No key is in a message.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from toque.agents.answer_body import (
     DONE,
     AnswerError,
     StreamedAnswer,
-    decode_completion,
     decode_embeddings,
     error_message,
     invalid_answer,
@@ -46,8 +45,14 @@ class HttpAgent:
 
     async def generate(self, context: PromptContext) -> Completion:
         """Answer in one piece. Raises `CallerError`, `AnswerError` or `CallLostError`."""
-        body = encode_request(context, self._model, streams=False)
-        return decode_completion(await self._post(path_of(context), body, context.timeout_s))
+        texts: list[str] = []
+        last = Delta()
+        async with aclosing(self.stream(context)) as deltas:
+            async for last in deltas:
+                texts.append(last.text)
+        assert last.finish_reason is not None
+        assert last.usage is not None
+        return Completion("".join(texts), last.finish_reason, last.usage, last.tool_calls)
 
     async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
         """Answer piece by piece; tool calls come whole, with the last delta. Raises as `generate` does."""
@@ -100,23 +105,18 @@ class HttpAgent:
     def _refusal(self, reply: Reply, body: bytes) -> CallerError | AnswerError:
         """Say whose fault a status is.
 
-        1. 401, 403: our key is wrong, which is not the caller's fault.  2. 429: this caller must wait.
-        3. 503: the replica has no room.  4. Other 4xx: the caller's.  5. The rest: the replica failed.
+        1. 401, 403: our key is wrong, which is not the caller's fault.  2. 429, 503: the replica is busy.
+        3. Other 4xx: the caller's.  4. The rest: the replica failed.
         """
         status = reply.status
-        wait_s = _retry_after_s(reply)
         if status in {401, 403}:  # 1
             return AnswerError("The upstream does not accept the key configured for this model.", FailureKind.ERROR)
-        if status == 429:  # 2
-            said = self._redacted(body) or "The upstream asks to slow down."
-            return CallerError(
-                said, status=429, error_type="rate_limit_error", code="rate_limit_exceeded", retry_after_s=wait_s
-            )
-        if status == 503:  # 3
-            return AnswerError("The replica has no room now.", FailureKind.BUSY, status=503, retry_after_s=wait_s)
-        if 400 <= status < 500 and status != 408:  # 4
+        if status in {429, 503}:  # 2
+            wait_s = _retry_after_s(reply)
+            return AnswerError("The replica is busy.", FailureKind.BUSY, status=status, retry_after_s=wait_s)
+        if 400 <= status < 500 and status != 408:  # 3
             return CallerError(self._redacted(body) or f"The model refused the request ({status}).", status=status)
-        return AnswerError(f"The replica failed (status {status}).", FailureKind.ERROR)  # 5
+        return AnswerError(f"The replica failed (status {status}).", FailureKind.ERROR)  # 4
 
     def _redacted(self, body: bytes) -> str:
         """Return the replica's own words, without our key should it echo it, and not too many of them."""
