@@ -158,7 +158,7 @@ class Story:
     def at(self, now: float, *events: Event) -> list[Effect]:
         """Let time pass until `now`, then let the events happen; return the effects of these events alone."""
         self.until(now)
-        return [effect for event in events for effect in self._step(event)]
+        return [effect for event in events for effect in self.happen(event)]
 
     def until(self, now: float) -> list[Effect]:
         """Let time pass: whatever is due by itself happens at its instant. Return the effects of that."""
@@ -168,10 +168,10 @@ class Story:
             wakes_here = wakes_here + 1 if due <= self.now else 0
             self.now = max(self.now, due)
             if self._world and self._world[0][0] <= self.now:
-                effects += self._step(heappop(self._world)[2])
+                effects += self.happen(heappop(self._world)[2])
                 continue
             assert wakes_here <= SAME_INSTANT_WAKES_MAX, f"time stands still at {self.now}"
-            effects += self._step(Woke())
+            effects += self.happen(Woke())
         self.now = max(self.now, now)
         return effects
 
@@ -189,7 +189,7 @@ class Story:
         """These replicas come up."""
         return self.at(now, *(ReplicaReady(replica_id) for replica_id in replica_ids))
 
-    def _step(self, event: Event) -> list[Effect]:
+    def happen(self, event: Event) -> list[Effect]:
         effects = self.fleet.handle(event, self.now)
         self.journal.append((self.now, event, effects))
         self.ledger.event(event)

@@ -139,6 +139,7 @@ class Fleet:
             case _:
                 assert_never(event)
         self._offer_room(now, out)
+        pool.scaler.rouse(now)
         pool.restock(now, out)
         self._settle(pool, now, out)
 

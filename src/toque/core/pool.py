@@ -242,6 +242,7 @@ class Pool:
         if _is_news(decision, self.decision):
             out.append(RecordDecision(decision))
         self.decision = decision
+        self.scaler.rest(decision, now)
 
     def _refuse(self, ticket_id: int, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         out.append(Refuse(ticket_id, reason, spread(self._retry_after_s(now), ticket_id)))

@@ -1,7 +1,7 @@
 """The scaler: asks the policy once an interval, and lets the guard bound the answer.
 
-Law: it asks only while something can change. A pool without demand, at the size it wants, is not asked again until the
-next request, or until the instant its last replica may go.
+Law: it asks only while something can change. A pool without demand, at the size it wants or may have, is not asked again
+until the next request, the next change among its replicas, or the instant its last replica may go.
 """
 
 from math import inf
@@ -10,7 +10,7 @@ from toque.core.guard import Guard
 from toque.core.roster import Roster
 from toque.core.scaling import Policy
 from toque.core.window import LoadWindow
-from toque.model.messages import Decision, Desired, Observation
+from toque.model.messages import Decision, Observation
 from toque.model.spec import PoolSpec
 
 
@@ -37,14 +37,18 @@ class Scaler:
         self._window.arrive(now)
         if self._window.level == 1:
             self._guard.seen(1, now)
-        if self.next_at > now + self._interval_s and self._spec.elastic:
-            self.next_at = now + self._interval_s
+        self.rouse(now)
 
     def left(self, now: float) -> None:
         """One request ended."""
         self._window.leave(now)
         if not self._window.level:
             self._guard.seen(0, now)
+
+    def rouse(self, now: float) -> None:
+        """Something changed: ask within an interval."""
+        if self.next_at > now + self._interval_s and self._spec.elastic:
+            self.next_at = now + self._interval_s
 
     def observe(self, roster: Roster, waiting: int, wait: tuple[float, float], now: float) -> Observation:
         """Fold the load into averages. `wait` is the oldest wait and the pool's cold start, both in seconds."""
@@ -63,24 +67,25 @@ class Scaler:
         )
 
     def decide(self, seen: Observation, now: float) -> Decision:
-        """Ask policy and guard, and set the next question."""
+        """Ask policy and guard."""
         desired = self._policy.desire(seen, now)
         allowed = self._guard.allow(desired, seen, now)
         before = seen.ready + seen.starting
-        self._schedule(seen, desired, allowed, now)
         return Decision(self._spec.name, seen, desired, allowed, before, allowed.replicas)
 
-    def _schedule(self, seen: Observation, desired: Desired, allowed: Desired, now: float) -> None:
-        """Say when to ask again.
+    def rest(self, decision: Decision, now: float) -> None:
+        """Say when to ask again after a decision was carried out.
 
-        1. there is load still in the windows: after an interval; 2. the guard holds nothing back: when a request arrives;
-        3. it holds the last replica back until it was idle long enough: then; 4. it holds more back: after an interval.
+        1. there is load still in the windows: after an interval; 2. the guard holds nothing back, or there is no room:
+        when something changes; 3. the last replica was not idle long enough yet: when it was; 4. the guard holds more
+        back: after an interval.
         """
+        seen, allowed = decision.observation, decision.allowed.replicas
         is_calm = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
         zero_at = self._guard.zero_at()
-        if is_calm and allowed.replicas == self._guard.bound(desired.replicas):  # 2
+        if is_calm and (decision.shortage or allowed == self._guard.bound(decision.desired.replicas)):  # 2
             self.next_at = inf
-        elif is_calm and allowed.replicas == 1 and zero_at is not None and zero_at > now:  # 3
+        elif is_calm and allowed == 1 and zero_at is not None and zero_at > now:  # 3
             self.next_at = zero_at
         else:  # 1, 4
             self.next_at = now + self._interval_s

@@ -1,0 +1,198 @@
+"""Any order of events, however late, repeated or unknown, at any times: the laws of the fleet hold after every step."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.core.story import Story, arrival
+from toque.core.snapshot import view_fleet
+from toque.model.messages import (
+    Abandoned,
+    DrainOrdered,
+    Effect,
+    Event,
+    Failed,
+    FailureCause,
+    Finished,
+    ReplicaFailed,
+    ReplicaHealthy,
+    ReplicaLoaded,
+    ReplicaReady,
+    ReplicaSpawned,
+    ReplicaStopped,
+    Woke,
+)
+from toque.model.resources import Resources
+from toque.model.spec import PoolSpec, QueueSpec, ReplicaBounds, RestartSpec, RetrySpec, ScalingSpec
+from toque.model.ticket import FailureKind
+
+NAMES = ("chat", "code", "nobody")
+CAPACITY = Resources(memory_bytes=10, cores=8.0)
+JUMPS = st.sampled_from([0.0, 0.01, 0.5, 1.0, 2.0, 7.0, 31.0, 130.0, 1000.0])
+
+
+@st.composite
+def bounds(draw: st.DrawFn) -> ReplicaBounds:
+    maximum = draw(st.integers(1, 4))
+    return ReplicaBounds(
+        minimum_warm=draw(st.integers(0, min(2, maximum))),
+        maximum=maximum,
+        idle_to_zero_s=draw(st.sampled_from([0.0, 5.0, 100.0])),
+        scale_down_delay_s=draw(st.sampled_from([0.0, 10.0])),
+        step_up_max=draw(st.integers(1, 2)),
+        step_down_max=draw(st.integers(1, 2)),
+        drain_s_max=draw(st.sampled_from([0.0, 5.0, 30.0])),
+    )
+
+
+def pool(name: str) -> st.SearchStrategy[PoolSpec]:
+    return st.builds(
+        PoolSpec,
+        name=st.just(name),
+        slots=st.integers(1, 3),
+        queue=st.builds(
+            QueueSpec,
+            length_max=st.integers(0, 4),
+            wait_s_max=st.sampled_from([1.0, 30.0]),
+            ageing_s=st.sampled_from([0.0, 5.0]),
+            batch_share_ratio=st.sampled_from([0.0, 0.05, 0.5]),
+        ),
+        replicas=bounds(),
+        scaling=st.builds(
+            ScalingSpec,
+            policy=st.sampled_from(["concurrency", "rate", "fixed"]),
+            target=st.sampled_from([0.0, 1.0, 2.0]),
+            stable_window_s=st.sampled_from([1.0, 20.0]),
+        ),
+        restart=st.builds(RestartSpec, crash_loop_failures=st.integers(2, 3)),
+        retry=st.builds(RetrySpec, attempts_max=st.integers(0, 2), budget_min=st.integers(0, 3)),
+        footprint=st.builds(Resources, memory_bytes=st.integers(0, 6), cores=st.sampled_from([0.0, 1.0, 3.0])),
+        elastic=st.sampled_from([True, True, True, False]),
+    )
+
+
+class FleetMachine(RuleBasedStateMachine):
+    """Events pour in; `Story` checks invariants and the ledger of tickets and replicas at every step."""
+
+    @initialize(pools=st.tuples(pool("chat"), pool("code")) | st.tuples(pool("chat"), pool("code"), pool("tiny")))
+    def open(self, pools: tuple[PoolSpec, ...]) -> None:
+        self.story = Story(*pools, capacity=CAPACITY)
+        self.tickets = 0
+        self.slack_s = 0.0
+
+    def _happen(self, *events: Event) -> list[Effect]:
+        """Events at this instant, wakes left undone: the timer may be late."""
+        return [effect for event in events for effect in self.story.happen(event)]
+
+    # ---- requests ----------------------------------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(NAMES), batch=st.booleans(), timeout_s=st.sampled_from([0.0, 3.0, 60.0, 1e9]))
+    def arrive(self, name: str, *, batch: bool, timeout_s: float) -> None:
+        self.tickets += 1
+        self._happen(arrival(self.tickets, name, self.story.now + timeout_s, batch=batch))
+
+    @rule(name=st.sampled_from(NAMES), count=st.integers(2, 8))
+    def burst(self, name: str, count: int) -> None:
+        for _ in range(count):
+            self.arrive(name, batch=False, timeout_s=60.0)
+
+    def _ticket(self, choose: st.DataObject) -> int:
+        """An open ticket, or any number at all."""
+        anything = st.integers(0, self.tickets + 1)
+        tickets = sorted(self.story.ledger.where)
+        return choose.draw(st.sampled_from(tickets) | anything if tickets else anything)
+
+    @rule(choose=st.data())
+    def finish(self, choose: st.DataObject) -> None:
+        self._happen(Finished(self._ticket(choose)))
+
+    @rule(choose=st.data(), kind=st.sampled_from(FailureKind), began=st.booleans())
+    def fail(self, choose: st.DataObject, kind: FailureKind, *, began: bool) -> None:
+        self._happen(Failed(self._ticket(choose), kind, began))
+
+    @rule(choose=st.data())
+    def abandon(self, choose: st.DataObject) -> None:
+        self._happen(Abandoned(self._ticket(choose)))
+
+    @rule()
+    def finish_all(self) -> None:
+        self._happen(*(Finished(ticket) for ticket, replica in list(self.story.ledger.where.items()) if replica))
+
+    # ---- replicas ----------------------------------------------------------------------------------------------------
+
+    def _replica(self, choose: st.DataObject) -> int:
+        anything = st.integers(0, len(self.story.ledger.gone) + 5)
+        known = sorted(self.story.ledger.replicas)
+        return choose.draw(st.sampled_from(known) | anything if known else anything)
+
+    @rule(choose=st.data(), memory_bytes=st.integers(0, 8))
+    def ready(self, choose: st.DataObject, memory_bytes: int) -> None:
+        self._happen(ReplicaReady(self._replica(choose), Resources(memory_bytes)))
+
+    @rule()
+    def all_ready(self) -> None:
+        self._happen(*(ReplicaReady(replica) for replica in list(self.story.ledger.replicas)))
+
+    @rule()
+    def all_stopped(self) -> None:
+        stopping = [replica for replica, state in self.story.ledger.replicas.items() if state == "stopping"]
+        self._happen(*(ReplicaStopped(replica) for replica in stopping))
+
+    @rule(choose=st.data(), kind=st.sampled_from([ReplicaSpawned, ReplicaLoaded, ReplicaHealthy, ReplicaStopped]))
+    def replica_word(self, choose: st.DataObject, kind: type[ReplicaSpawned]) -> None:
+        self._happen(kind(self._replica(choose)))
+
+    @rule(choose=st.data(), cause=st.sampled_from(FailureCause))
+    def die(self, choose: st.DataObject, cause: FailureCause) -> None:
+        self._happen(ReplicaFailed(self._replica(choose), cause, "it died"))
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    @rule(jump_s=JUMPS)
+    def time_passes(self, jump_s: float) -> None:
+        self.story.until(self.story.now + jump_s)
+
+    @rule(jump_s=JUMPS)
+    def the_timer_is_late(self, jump_s: float) -> None:
+        self.story.now += jump_s
+        self.story.until(self.story.now)
+
+    @rule()
+    def wake_early(self) -> None:
+        self._happen(Woke())
+
+    @precondition(lambda self: self.tickets > 10)
+    @rule()
+    def drain(self) -> None:
+        self._happen(DrainOrdered())
+
+    # ---- laws --------------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def looking_changes_nothing(self) -> None:
+        before = self.story.fleet.next_wake()
+        view = view_fleet(self.story.fleet, self.story.now)
+        assert view == view_fleet(self.story.fleet, self.story.now)
+        assert before == self.story.fleet.next_wake()
+
+    def teardown(self) -> None:
+        """At rest nothing is left: requests end, time ends nothing more, and the whole story replays."""
+        if not hasattr(self, "story"):
+            return
+        for _ in range(20):
+            self.finish_all()
+            self.all_ready()
+            self.all_stopped()
+            self.story.until(self.story.now + 400.0)
+        assert not self.story.ledger.where, "a ticket never ended"
+        assert self.story.fleet.next_wake() == float("inf"), "an idle fleet ticks"
+        self.story.check_replay()
+
+
+FleetMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+class TestFleet(FleetMachine.TestCase):  # type: ignore[misc, name-defined]
+    """Run by pytest."""
