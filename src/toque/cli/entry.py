@@ -7,7 +7,6 @@ with --debug.
 import os
 import sys
 import traceback
-from argparse import Namespace
 from collections.abc import Sequence
 
 from toque.cli.exits import Exit, NotRunningError
@@ -23,17 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str], terminal: Terminal) -> int:
-    """Run one command on a terminal. Exits (as argparse does) for `--help` and wrong usage."""
+    """Run one command on a terminal; without a verb, print the help. Exits (as argparse does) for wrong usage."""
     args = parse(["version"] if list(argv) == ["--version"] else argv)
-    if args.verb is None:
+    try:
+        if args.verb is not None:
+            return load_verb(args.verb).run(args, terminal)
         terminal.show(make_parsers(())[0].format_help())
         return Exit.DONE
-    return _run_verb(args, terminal)
-
-
-def _run_verb(args: Namespace, terminal: Terminal) -> int:
-    try:
-        return load_verb(args.verb).run(args, terminal)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -43,7 +38,7 @@ def _run_verb(args: Namespace, terminal: Terminal) -> int:
         tell(error, terminal)
         return _ending(error, terminal, is_debug=args.debug)
     except Exception as error:  # the last line of defence: whatever it is, a person reads one sentence
-        tell(InternalError(f"toque itself failed: {type(error).__name__}: {error}"), terminal)
+        tell(InternalError(f"toque itself failed ({type(error).__name__})."), terminal)
         return _ending(error, terminal, is_debug=args.debug)
 
 
