@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from toque.model.errors import ConfigError, UpstreamError
 from toque.model.inference import Message, PromptContext, SamplingParameters
 from toque.model.spec import PoolSpec
 
+StandIn = Callable[..., "Engine"]
 CANARY = "sk-CANARY-of-a-child"
 
 
@@ -103,17 +105,28 @@ def test_reading_ahead_leaves_a_missing_file_to_the_engine(tmp_path: Path) -> No
     read_ahead(tmp_path / "none", lambda _: pytest.fail("nothing was read"))
 
 
-class Engine:
-    """The real engine as a driver would run it."""
+STAND_IN = """
+from unittest.mock import MagicMock as CommonParams
+class Server:
+    listening_address = "http://127.0.0.1:12345"
+    def __init__(self, parameters):
+        {opening}
+    def handle_completions(self, body):
+        {warm_up}
+"""
 
-    def __init__(self, source: str) -> None:
-        spec = AgentSpec(source=source, threads=1, context_tokens=512, embeddings=True)
+
+class Engine:
+    """The engine, or a stand-in for it, as a driver would run it."""
+
+    def __init__(self, source: str, *, embeddings: bool = True, path: str = "") -> None:
+        spec = AgentSpec(source=source, threads=1, context_tokens=512, embeddings=embeddings)
         launch = LlamaCpp().launch(ModelSpec(PoolSpec("chat", slots=1), spec), Secret(CANARY))
         told, tells = os.pipe()
         wiring = {"TOQUE_STATUS_FD": str(tells), "TOQUE_PARENT_PID": str(os.getpid())}
-        self.process = subprocess.Popen(
-            launch.argv, env={**os.environ, **launch.environment, **wiring}, pass_fds=(tells,), start_new_session=True
-        )
+        code = {"PYTHONPATH": os.pathsep.join(filter(None, [path, *sys.path]))}
+        environment = {**os.environ, **launch.environment, **wiring, **code}
+        self.process = subprocess.Popen(launch.argv, env=environment, pass_fds=(tells,), start_new_session=True)
         os.close(tells)
         self._status = os.fdopen(told)
 
@@ -131,6 +144,49 @@ class Engine:
         self.process.kill()
         self.process.wait()
         self._status.close()
+
+
+@pytest.fixture
+def stand_in(source: str, tmp_path: Path) -> Iterator[StandIn]:
+    made: list[Engine] = []
+
+    def begin(opening: str = "pass", warm_up: str = "pass") -> Engine:
+        (tmp_path / "xllamacpp.py").write_text(STAND_IN.format(opening=opening, warm_up=warm_up))
+        made.append(Engine(source, embeddings=False, path=str(tmp_path)))
+        return made[-1]
+
+    yield begin
+    for engine in made:
+        engine.close()
+
+
+def test_the_engines_phases_and_port_are_told_in_order_and_sigterm_ends_it_well(stand_in: StandIn) -> None:
+    engine = stand_in()
+    passed, ready = engine.until("ready")
+    assert passed == ["spawned", "loading", "loaded", "ready"]
+    assert ready["port"] == 12345
+    engine.process.terminate()
+    assert engine.process.wait(10) == 0
+
+
+def test_sigterm_ends_an_engine_that_still_loads_at_once(stand_in: StandIn) -> None:
+    engine = stand_in(opening="import signal; signal.pause()")
+    engine.until("loading")
+    engine.process.terminate()
+    assert engine.process.wait(10) == -signal.SIGTERM
+
+
+def test_an_engine_that_cannot_warm_up_ends_instead_of_hanging(stand_in: StandIn) -> None:
+    engine = stand_in(warm_up="raise ValueError('no tokenizer')")
+    engine.until("loaded")
+    assert engine.process.wait(10) == 1
+
+
+def test_an_engine_that_refuses_a_sound_file_points_to_its_own_words(stand_in: StandIn) -> None:
+    engine = stand_in(opening="raise RuntimeError('no')")
+    _, failed = engine.until("failed")
+    assert "the engine cannot load this model (see its last lines)" in str(failed["reason"])
+    assert engine.process.wait(10) == 1
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -53,12 +54,17 @@ def main() -> None:
     read_ahead(Path(settings.path), pipe.loading)
     # The engine holds the interpreter lock while it loads, so until then SIGTERM keeps its default action: end at once.
     server = _open_server(settings, secret, pipe)
-    pipe.loaded()
-    _warm_up(server, settings)
-    port = int(server.listening_address.rpartition(":")[2])
-    _serve_until_terminated(lambda: pipe.ready(port))
-    # Without the engine's destructor, which would wait for answers still being written: whoever stops us has drained.
-    os._exit(0)
+    try:
+        pipe.loaded()
+        _warm_up(server, settings)
+        port = int(server.listening_address.rpartition(":")[2])
+        _serve_until_terminated(lambda: pipe.ready(port))
+        status = 0
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    # Not sys.exit: with a server alive the interpreter's own shutdown hangs for ever (seen with xllamacpp 2026.10).
+    os._exit(status)
 
 
 def read_ahead(path: Path, tell: Callable[[float], None]) -> None:
