@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from toque.cli.reference import cli_page, errors_page
 from toque.config.reference import configuration_page
 from toque.config.tables import json_schema
 
@@ -12,6 +13,8 @@ REFERENCE = Path(__file__).parent / "reference"
 def pages() -> dict[str, str]:
     """Return the text of each page by its file name."""
     return {
+        "cli.md": cli_page(),
+        "errors.md": errors_page(),
         "configuration.md": configuration_page(),
         "toque.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
