@@ -1,6 +1,7 @@
 """What the stories of the command line share."""
 
 import pytest
+
 from tests.cli.screen import Screen
 
 

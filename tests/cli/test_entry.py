@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.screen import Screen
 
+from tests.cli.screen import Screen
 from toque.cli.exits import MEANINGS, Exit
 from toque.cli.parser import VERBS, make_parsers
 

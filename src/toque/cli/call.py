@@ -5,7 +5,6 @@ Law: an answer that is an error is raised with its own message; nobody there is 
 
 import http.client
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ class Service:
             if answer.status >= 400:
                 raise _refusal(answer)
             yield answer
-        except (http.client.HTTPException, ConnectionError) as error:
+        except (http.client.HTTPException, OSError) as error:
             raise UpstreamError("The connection was lost in the middle of an answer. `toque ps` says more.") from error
         finally:
             connection.close()
@@ -71,7 +70,7 @@ class Service:
         try:
             connection.request(method, path, body, headers)
             return connection.getresponse()
-        except (OSError, socket.gaierror, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NotRunningError(f"No toque answers at {self.url}. {self.advice}") from error
 
 

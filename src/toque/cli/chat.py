@@ -71,7 +71,7 @@ class Conversation:
             text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
             answer.append(text)
             if not is_json:
-                print(text, end="", file=self._terminal.out, flush=True)
+                self._terminal.show(self._terminal.harmless(text), end="")
         whole = "".join(answer)
         self._turns = [*turns, {"role": "assistant", "content": whole}]
         if is_json:
@@ -97,11 +97,18 @@ def _chunks(answer: http.client.HTTPResponse) -> Iterator[_Json]:
         for event in parser.feed(piece):
             if event.data == b"[DONE]":
                 return
-            chunk = cast(_Json, msgspec.json.decode(event.data, type=dict))
-            if error := chunk.get("error"):
-                raise UpstreamError(error["message"], code=error.get("code") or "")
-            yield chunk
+            yield _chunk(event.data)
     raise UpstreamError("The answer broke off. Ask again; `toque why` with its request id says what happened.")
+
+
+def _chunk(text: bytes) -> _Json:
+    try:
+        chunk = cast(_Json, msgspec.json.decode(text, type=dict))
+    except msgspec.DecodeError as error:
+        raise UpstreamError("A piece of the answer is not JSON: is it a toque that answers there?") from error
+    if told := chunk.get("error"):
+        raise UpstreamError(told["message"], code=told.get("code") or "")
+    return chunk
 
 
 def _converse(talk: Conversation, terminal: Terminal) -> None:

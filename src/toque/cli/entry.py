@@ -7,6 +7,7 @@ with --debug.
 import os
 import sys
 import traceback
+from argparse import Namespace
 from collections.abc import Sequence
 
 from toque.cli.exits import Exit, NotRunningError
@@ -25,10 +26,7 @@ def run(argv: Sequence[str], terminal: Terminal) -> int:
     """Run one command on a terminal; without a verb, print the help. Exits (as argparse does) for wrong usage."""
     args = parse(["version"] if list(argv) == ["--version"] else argv)
     try:
-        if args.verb is not None:
-            return load_verb(args.verb).run(args, terminal)
-        terminal.show(make_parsers(())[0].format_help())
-        return Exit.DONE
+        return _perform(args, terminal)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -40,6 +38,13 @@ def run(argv: Sequence[str], terminal: Terminal) -> int:
     except Exception as error:  # the last line of defence: whatever it is, a person reads one sentence
         tell(InternalError(f"toque itself failed ({type(error).__name__})."), terminal)
         return _ending(error, terminal, is_debug=args.debug)
+
+
+def _perform(args: Namespace, terminal: Terminal) -> int:
+    if args.verb is not None:
+        return load_verb(args.verb).run(args, terminal)
+    terminal.show(make_parsers(())[0].format_help())
+    return Exit.DONE
 
 
 def tell(error: ToqueError, terminal: Terminal) -> None:

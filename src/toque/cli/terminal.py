@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+_COMMANDS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
 
@@ -20,9 +21,13 @@ class Terminal:
     err: TextIO
     environment: Mapping[str, str]
 
-    def show(self, text: str = "") -> None:
-        """Write a line of what was asked for."""
-        print(text, file=self.out, flush=True)
+    def show(self, text: str = "", end: str = "\n") -> None:
+        """Write a line, or with another `end` a piece, of what was asked for."""
+        print(text, end=end, file=self.out, flush=True)
+
+    def harmless(self, text: str) -> str:
+        """Take from a stranger's text what would command the terminal; a pipe gets it as it is."""
+        return text.translate(_COMMANDS) if self.out.isatty() else text
 
     def show_json(self, content: object) -> None:
         """Write what was asked for as one JSON value on a line."""

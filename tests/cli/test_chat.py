@@ -1,0 +1,140 @@
+"""`toque chat` against an API that says what it is told to say."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.cli.screen import Screen
+from toque.cli.exits import Exit
+
+
+def _chunk(text: str) -> bytes:
+    return b"data: %b\n\n" % json.dumps({"choices": [{"delta": {"content": text}}], "usage": None}).encode()
+
+
+_USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}\n\n'
+_DONE = b"data: [DONE]\n\n"
+
+
+@dataclass
+class Api:
+    """What it answers and what it was asked."""
+
+    url: str = ""
+    status: int = 200
+    body: bytes = b": waiting\n\n" + _chunk("Because of ") + _chunk("scattering.") + _USAGE + _DONE
+    asked: list[dict[str, object]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    api = Api()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(200, b'{"data": [{"id": "first"}, {"id": "second"}]}')
+
+        def do_POST(self) -> None:
+            api.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self._answer(api.status, api.body)
+
+        def _answer(self, status: int, body: bytes) -> None:
+            api.keys.append(self.headers.get("authorization", ""))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        api.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield api
+        server.shutdown()
+        thread.join()
+
+
+def test_one_question_is_asked_of_the_first_model_and_its_answer_is_data(api: Api, screen: Screen) -> None:
+    assert screen.run("chat", "Why is the sky blue?", "--url", api.url) == Exit.DONE
+    assert screen.shown == "Because of scattering.\n"
+    assert screen.said == ""
+    assert api.asked[0]["model"] == "first"
+    assert api.asked[0]["messages"] == [{"role": "user", "content": "Why is the sky blue?"}]
+
+
+def test_the_question_may_come_through_a_pipe(api: Api) -> None:
+    screen = Screen(typed="Why?\n")
+    assert screen.run("chat", "--url", api.url, "--model", "second") == Exit.DONE
+    assert api.asked[0]["messages"] == [{"role": "user", "content": "Why?"}]
+    assert api.asked[0]["model"] == "second"
+
+
+def test_json_gives_the_whole_answer_with_its_usage(api: Api, screen: Screen) -> None:
+    screen.run("chat", "Why?", "--url", api.url, "--json")
+    told = json.loads(screen.shown)
+    assert told["text"] == "Because of scattering."
+    assert told["usage"]["completion_tokens"] == 2
+
+
+def test_the_key_is_read_from_a_file_and_never_shown(api: Api, screen: Screen, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("tq_live_secret\n")
+    screen.run("chat", "Why?", "--url", api.url, "--key-file", str(tmp_path / "key"))
+    assert set(api.keys) == {"Bearer tq_live_secret"}
+    assert "tq_live_secret" not in screen.shown + screen.said
+
+
+def test_the_key_may_stand_in_the_environment(api: Api) -> None:
+    Screen({"TOQUE_KEY": "tq_live_other"}).run("chat", "Why?", "--url", api.url)
+    assert set(api.keys) == {"Bearer tq_live_other"}
+
+
+def test_an_error_in_the_middle_of_a_stream_fails_the_command_with_its_words(api: Api, screen: Screen) -> None:
+    api.body = _chunk("Because") + b'data: {"error": {"message": "The replica was lost.", "code": "upstream_lost"}}\n\n'
+    assert screen.run("chat", "Why?", "--url", api.url) == Exit.FAILED
+    assert screen.shown.startswith("Because")
+    assert "The replica was lost." in screen.said
+
+
+def test_a_stream_that_breaks_off_is_no_answer(api: Api, screen: Screen) -> None:
+    api.body = _chunk("Because")
+    assert screen.run("chat", "Why?", "--url", api.url) == Exit.FAILED
+    assert "broke off" in screen.said
+
+
+def test_a_refusal_is_told_in_the_service_s_own_words(api: Api, screen: Screen) -> None:
+    api.status, api.body = 503, b'{"error": {"message": "The waiting line is full.", "code": "queue_full"}}'
+    assert screen.run("chat", "Why?", "--url", api.url) == Exit.FAILED
+    assert "The waiting line is full." in screen.said
+
+
+def test_an_answer_cannot_command_the_terminal(api: Api) -> None:
+    api.body = _chunk("\x1b]0;owned\x07plain\n") + _DONE
+    watched, piped = Screen({"NO_COLOR": "1"}, is_terminal=True), Screen()
+    for screen in (watched, piped):
+        screen.run("chat", "Why?", "--url", api.url)
+    assert watched.shown == "]0;ownedplain\n\n"
+    assert "\x1b" in piped.shown
+
+
+def test_what_is_no_toque_is_said_to_be_none(api: Api, screen: Screen) -> None:
+    api.status, api.body = 500, b"<html>"
+    assert screen.run("chat", "Why?", "--url", api.url) == Exit.FAILED
+    assert "HTTP 500" in screen.said
+
+
+def test_without_a_question_and_without_a_terminal_there_is_nothing_to_do(api: Api, screen: Screen) -> None:
+    assert screen.run("chat", "--url", api.url) == Exit.FAILED
+    assert "no question" in screen.said
+
+
+def test_where_nothing_listens_the_way_out_is_told(screen: Screen, unused_tcp_port: int) -> None:
+    assert screen.run("chat", "Why?", "--url", f"127.0.0.1:{unused_tcp_port}") == Exit.NOT_RUNNING
+    assert "toque up" in screen.said

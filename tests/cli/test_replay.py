@@ -1,0 +1,69 @@
+"""`toque replay`: a journal proves itself, or shows where it differs."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.screen import Screen
+from toque import __version__
+from toque.cli.exits import Exit
+from toque.core.fleet import Fleet
+from toque.model.messages import Arrived, Event, Finished, ReplicaLoaded, ReplicaReady, ReplicaSpawned
+from toque.model.resources import Resources
+from toque.model.spec import FleetSpec, PoolSpec
+from toque.model.ticket import Ticket
+from toque.records.journal import Header, JournalFile, JournalRing
+
+_SPEC = FleetSpec((PoolSpec("chat", slots=2),), Resources(2**30, 4.0))
+_EVENTS: list[tuple[float, Event]] = [
+    (10.1, Arrived(Ticket(1, "chat", 100.0))),
+    (10.2, ReplicaSpawned(1)),
+    (10.3, ReplicaLoaded(1)),
+    (10.4, ReplicaReady(1)),
+    (11.0, Finished(1)),
+]
+
+
+async def _write(path: Path, events: list[tuple[float, Event]]) -> None:
+    fleet = Fleet(_SPEC, 10.0)
+    journal = JournalFile(JournalRing(100), path, 2**20, Header(__version__, 10.0, _SPEC))
+    for now, event in events:
+        journal.record(now, event, fleet.handle(event, now))
+    await journal.close()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    path = tmp_path / "day.jsonl"
+    asyncio.run(_write(path, _EVENTS))
+    return path
+
+
+def test_an_untouched_journal_replays_the_same(journal: Path, screen: Screen) -> None:
+    assert screen.run("replay", str(journal)) == Exit.DONE
+    assert screen.shown.startswith("the same: 5 steps, ")
+
+
+def test_a_decision_that_differs_is_shown_beside_the_recorded_one(journal: Path) -> None:
+    text = journal.read_text("utf-8")
+    journal.write_text(text.replace('"replica_id":1,"cold_start_s"', '"replica_id":9,"cold_start_s"'), "utf-8")
+    screen, program = Screen(), Screen()
+    assert screen.run("replay", str(journal)) == Exit.FAILED
+    assert "different at step 4" in screen.shown
+    assert "replica_id=9" in screen.shown
+    assert "replica_id=1" in screen.shown
+    assert program.run("replay", str(journal), "--json") == Exit.FAILED
+    assert json.loads(program.shown)["difference"]["step"] == 4
+
+
+def test_what_is_no_journal_is_told_with_its_line(tmp_path: Path, screen: Screen) -> None:
+    (tmp_path / "notes").write_text("hello\n")
+    assert screen.run("replay", str(tmp_path / "notes")) == Exit.USAGE
+    assert "notes:1" in screen.said
+
+
+def test_a_journal_that_is_not_there_is_told(tmp_path: Path, screen: Screen) -> None:
+    assert screen.run("replay", str(tmp_path / "none")) == Exit.USAGE
+    assert "cannot read" in screen.said
