@@ -1,0 +1,137 @@
+"""Every agent of ours as the contract sees it: something that answers, and a way to ask its engine what it decoded."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.children import Replica, running
+from toque.agents import agent_kind
+from toque.agents.fake import FakeAgent
+from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
+from toque.model.inference import Delta, PromptContext
+from toque.model.spec import PoolSpec
+from toque.ports import AgentKind, InferenceAgent
+
+SLOTS = 4
+FAKE_OPTIONS = {"tokens": 200, "token_gap_s": 0.005, "ttft_s": 0.01}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What an engine says about itself: tokens decoded so far, and requests it works on."""
+
+    tokens_decoded: Callable[[], Awaitable[float]]
+    in_flight: Callable[[], Awaitable[float]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An agent under contract."""
+
+    agent: InferenceAgent
+    engine: Engine
+    calls_tools: bool = True
+
+
+def no_secret(reference: str) -> Secret:
+    raise AssertionError(f"Nobody should ask for {reference}.")
+
+
+def model_of(spec: AgentSpec) -> ModelSpec:
+    return ModelSpec(PoolSpec("chat", slots=SLOTS), spec)
+
+
+@pytest.fixture(scope="session")
+def llama_replica(embedded_model: Path) -> Iterator[Replica]:
+    model = model_of(AgentSpec(source=str(embedded_model), threads=2))
+    with running(agent_kind("llama.cpp", no_secret), model) as replica:
+        yield replica
+
+
+@pytest.fixture(scope="session")
+def fake_replica() -> Iterator[Replica]:
+    model = model_of(AgentSpec(agent="fake", options=FAKE_OPTIONS))
+    with running(agent_kind("fake", no_secret), model) as replica:
+        yield replica
+
+
+@pytest.fixture(params=["fake", "openai on fake", "llama.cpp", "openai on llama.cpp"])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    name = request.param
+    if name == "fake":
+        yield in_process()
+        return
+    is_llama = name.endswith("llama.cpp")
+    replica: Replica = request.getfixturevalue("llama_replica" if is_llama else "fake_replica")
+    engine = llama_engine(replica) if is_llama else host_engine(replica)
+    async with connected(replica, over_url=name.startswith("openai")) as agent:
+        # The template of the small model has no place for tools, and llama.cpp then leaves them out in silence.
+        yield Subject(agent, engine, calls_tools=not is_llama)
+
+
+class CountedFake(FakeAgent):
+    """Knows how many requests it works on, as a host would."""
+
+    in_flight = 0
+
+    async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
+        self.in_flight += 1
+        try:
+            async with aclosing(super().stream(context)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        finally:
+            self.in_flight -= 1
+
+
+def in_process() -> Subject:
+    fake = CountedFake(**FAKE_OPTIONS)
+
+    async def tokens_decoded() -> float:
+        return fake.tokens_decoded
+
+    async def in_flight() -> float:
+        return fake.in_flight
+
+    return Subject(fake, Engine(tokens_decoded, in_flight))
+
+
+@asynccontextmanager
+async def connected(replica: Replica, *, over_url: bool) -> AsyncIterator[InferenceAgent]:
+    """The contract over a replica: by its own kind, or as over any OpenAI-compatible URL."""
+    endpoint, key = replica.endpoint, replica.endpoint.key
+    assert key is not None
+    if over_url:
+        kind: AgentKind = agent_kind("openai", lambda _: key)
+        spec = AgentSpec(agent="openai", url=f"http://127.0.0.1:{endpoint.port}/v1", key="env:KEY")
+        located = kind.endpoint(spec)
+        assert located is not None
+        agent = kind.connect(located, model_of(spec))
+    else:
+        agent = agent_kind("llama.cpp", no_secret).connect(endpoint, model_of(AgentSpec()))
+    try:
+        yield agent
+    finally:
+        await agent.close()
+
+
+def host_engine(replica: Replica) -> Engine:
+    return Engine(
+        metric(replica, "toque_agent_tokens_decoded_total"),
+        metric(replica, "toque_agent_requests_in_flight"),
+    )
+
+
+def llama_engine(replica: Replica) -> Engine:
+    return Engine(
+        metric(replica, "llamacpp:tokens_predicted_total"),
+        metric(replica, "llamacpp:requests_processing"),
+    )
+
+
+def metric(replica: Replica, name: str) -> Callable[[], Awaitable[float]]:
+    return lambda: asyncio.to_thread(replica.metric, name)
