@@ -79,7 +79,10 @@ class RefusedError(ToqueError):
 
 
 class UpstreamError(ToqueError):
-    """A replica failed: `upstream_invalid_response`, `upstream_lost`, `ttft_timeout` or `inter_token_timeout`."""
+    """A replica failed: `upstream_invalid_response`, `upstream_lost`, `ttft_timeout` or `inter_token_timeout`.
+
+    429 and 503 are a replica's own word for being busy, and are passed on as what they are.
+    """
 
     status = 502
     type = "upstream_error"
@@ -88,8 +91,10 @@ class UpstreamError(ToqueError):
     def __init__(self, message: str, *, status: int = 502, code: str = "", retry_after_s: float = 0.0) -> None:
         super().__init__(message, code=code, retry_after_s=retry_after_s)
         self.status = status
-        if status == 504:
-            self.type = "timeout_error"
+        self.type = _UPSTREAM_TYPES.get(status, self.type)
+
+
+_UPSTREAM_TYPES = {429: "rate_limit_error", 503: "service_unavailable_error", 504: "timeout_error"}
 
 
 class DriverError(ToqueError):

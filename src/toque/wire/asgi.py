@@ -183,5 +183,6 @@ class AsgiExchange:
         """No time limit here: the application has its own."""
 
     def cut_off(self) -> None:
-        """End the connection; that ends the application too."""
+        """End the connection and with it the application."""
+        self.client_left()
         self._connection.abort()

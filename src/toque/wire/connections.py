@@ -72,6 +72,12 @@ class Connections:
         else:
             connection.lose(FailureKind.NOT_SENT)
 
+    def retire(self) -> None:
+        """Close what is idle and keep nothing for reuse; calls under way go on."""
+        self._idle_max = 0
+        while self._idle:
+            self._idle.pop().close()
+
     async def close(self) -> None:
         """Close all of them, and return when the sockets are gone; calls under way hear LOST."""
         for connection in list(self._open):

@@ -31,8 +31,8 @@ def encode_error_event(error: ToqueError) -> bytes:
     return b"data: %b\n\n" % encode_error_body(error)
 
 
-def encode_error(error: ToqueError, request_id: bytes, *, closes: bool) -> bytes:
-    """Write the whole HTTP answer; `closes` announces that the connection ends with it."""
+def encode_error(error: ToqueError, request_id: bytes, *, closes: bool, fields: bytes = b"") -> bytes:
+    """Write the whole HTTP answer. `closes` announces the end of the connection; `fields` are further header fields."""
     body = encode_error_body(error)
     return (
         b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nx-request-id: %b\r\n%b%bcontent-length: %d\r\n\r\n%b"

@@ -129,7 +129,8 @@ class Incoming(asyncio.Protocol):
             self._advance()
 
     def abort(self) -> None:
-        """Cut the connection: the client must see that the answer is not whole."""
+        """Cut the connection, for the client must see that the answer is not whole. The exchange hears no more."""
+        self._exchange = None
         self._transport.abort()
 
     # ---- for the server
@@ -148,7 +149,7 @@ class Incoming(asyncio.Protocol):
                 self._check_progress(now)
         elif self._is_lingering:  # 2
             if elapsed_s > LINGER_S:
-                self.abort()
+                self.cut()
         elif self._reader.phase is not Phase.BETWEEN:  # 3
             self._check_pace(now, elapsed_s)
         elif elapsed_s > self._host.limits.keep_alive_s:  # 4
@@ -158,6 +159,10 @@ class Incoming(asyncio.Protocol):
         """Close unless a request is being answered."""
         if not self._is_busy:
             self._transport.close()
+
+    def cut(self) -> None:
+        """Close at once, as if the client had left."""
+        self._transport.abort()
 
     def cut_off(self) -> None:
         """Let the exchange under way say that it is over."""
@@ -181,7 +186,7 @@ class Incoming(asyncio.Protocol):
             self._unsent_bytes = unsent_bytes
             self._since = now
         elif now - self._since > self._host.limits.slow_reader_s:
-            self.abort()
+            self.cut()
 
     # ---- called by asyncio
 

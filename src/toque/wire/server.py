@@ -91,7 +91,7 @@ class Server:
         """Cut everything, and return when nothing is open."""
         self.close_listener()
         for connection in list(self._connections):
-            connection.abort()
+            connection.cut()
         await self._none_open.wait()
         if self._sweeping is not None:
             self._sweeping.cancel()

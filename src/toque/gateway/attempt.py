@@ -1,0 +1,191 @@
+"""One call to one replica on behalf of a relay. A retry is a new attempt, so nothing of an old one can leak into it.
+
+Law: what is no answer is recognised before a byte of it reaches the client; bytes of an answer pass unparsed but for the
+marks in `events`.
+"""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from toque.gateway.events import EventStream, find_usage
+from toque.gateway.outlet import EVENT_STREAM
+from toque.gateway.verdict import ERROR_BYTES_MAX, Verdict, broken, judge, lost
+from toque.model.ticket import FailureKind
+from toque.wire.client import Call, Headers
+
+SCAN_BYTES = 4096
+"""Of a large answer, this much at both ends is kept to find its usage in."""
+
+
+class Customer(Protocol):
+    """Whoever wanted the answer (a relay)."""
+
+    def begin(self, content_type: bytes, length: int | None) -> None:
+        """An answer begins; `length` None: nobody knows how long it will be."""
+        ...
+
+    def pass_on(self, data: bytes) -> None:
+        """Bytes of the answer, for the client."""
+        ...
+
+    def answered(self, prompt_tokens: int, output_tokens: int) -> None:
+        """The answer is complete."""
+        ...
+
+    def failed(self, verdict: Verdict) -> None:
+        """There is no (more) answer."""
+        ...
+
+
+class Attempt(Call):
+    """The part that both kinds of answer share: its head, its refusal, its loss.
+
+    `has_begun`: bytes went to the client. `moved`: something came since the relay last looked and cleared it.
+    """
+
+    __slots__ = ("_refusal", "_status", "customer", "has_begun", "headers", "moved")
+
+    content_type = b""
+
+    def __init__(self, customer: Customer) -> None:
+        super().__init__()
+        self.customer = customer
+        self.headers: Headers = {}
+        self._status = 0
+        self._refusal: bytearray | None = None
+        self.has_begun = False
+        self.moved = False
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        """Tell an answer from a refusal."""
+        self._status = status
+        self.headers = headers
+        self.moved = True
+        if status != 200:
+            self._refusal = bytearray()
+        elif not headers.get(b"content-type", b"").startswith(self.content_type) or b"content-encoding" in headers:
+            self._give_up(broken())
+
+    def on_body(self, data: bytes) -> None:
+        """Pass on, or collect a refusal up to its bound."""
+        if self._refusal is None:
+            self.moved = True
+            self.take(data)
+        elif len(self._refusal) < ERROR_BYTES_MAX:
+            self._refusal += data
+
+    def on_end(self) -> None:
+        """The answer, or the refusal, is over."""
+        if self._refusal is None:
+            self.finish()
+        else:
+            self.customer.failed(judge(self._status, self.headers, bytes(self._refusal)))
+
+    def on_lost(self, kind: FailureKind) -> None:
+        """The connection is gone, or never was. A refusal counts even if its text is not whole."""
+        if self._refusal is None:
+            self.customer.failed(lost(kind))
+        else:
+            self.customer.failed(judge(self._status, self.headers, bytes(self._refusal)))
+
+    @abstractmethod
+    def take(self, data: bytes) -> None:
+        """Bytes of an answer."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """The body of an answer has ended."""
+
+    def _give_up(self, verdict: Verdict) -> None:
+        self.abort()
+        self.customer.failed(verdict)
+
+
+class StreamAttempt(Attempt):
+    """An answer in server-sent events: whole events are passed on as they come."""
+
+    __slots__ = ("_events",)
+
+    content_type = b"text/event-stream"
+
+    def __init__(self, customer: Customer, *, keeps_usage: bool) -> None:
+        super().__init__(customer)
+        self._events = EventStream(keeps_usage=keeps_usage)
+
+    def take(self, data: bytes) -> None:
+        """Pass whole events on."""
+        try:
+            data = self._events.feed(data)
+        except ValueError:
+            self._give_up(broken())
+            return
+        if data:
+            self._pass_on(data)
+
+    def finish(self) -> None:
+        """A stream that ends without its end is a failure, however cleanly the connection closed."""
+        events = self._events
+        rest = events.rest()
+        if rest:
+            self._pass_on(rest)
+        if not events.is_whole():
+            self.customer.failed(lost(FailureKind.LOST))
+            return
+        if not events.is_done():
+            self._pass_on(b"data: [DONE]\n\n")
+        self.customer.answered(events.prompt_tokens, events.output_tokens)
+
+    def _pass_on(self, data: bytes) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            self.customer.begin(EVENT_STREAM, None)
+        self.customer.pass_on(data)
+
+
+class PlainAttempt(Attempt):
+    """An answer in one JSON object, held until it is whole so that a loss can still be retried; a large one is not."""
+
+    __slots__ = ("_first", "_held", "_held_bytes", "_held_bytes_max", "_last")
+
+    content_type = b"application/json"
+
+    def __init__(self, customer: Customer, *, held_bytes_max: int) -> None:
+        super().__init__(customer)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._held_bytes_max = held_bytes_max
+        self._first = b""
+        self._last = b""
+
+    def take(self, data: bytes) -> None:
+        """Hold, or pass on what is too large to hold."""
+        if self.has_begun:
+            self._last = (self._last + data)[-SCAN_BYTES:]
+            self.customer.pass_on(data)
+            return
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > self._held_bytes_max:
+            self._stop_holding()
+
+    def _stop_holding(self) -> None:
+        held = b"".join(self._held)
+        self._first, self._last = held[:SCAN_BYTES], held[-SCAN_BYTES:]
+        length = self.headers.get(b"content-length")
+        self.has_begun = True
+        self.customer.begin(self.content_type, None if length is None else int(length))
+        self.customer.pass_on(held)
+
+    def finish(self) -> None:
+        """Answer in one piece, or end a large answer."""
+        if self.has_begun:
+            self.customer.answered(*find_usage(self._first + b" " + self._last))
+            return
+        body = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        if not body:
+            self.customer.failed(broken())
+            return
+        self.has_begun = True
+        self.customer.begin(self.content_type, len(body))
+        self.customer.pass_on(body)
+        self.customer.answered(*find_usage(body))

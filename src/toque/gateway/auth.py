@@ -1,0 +1,72 @@
+"""Who is calling: API keys, known only by their digests.
+
+Law: a key is hashed before anything else is done with it, digests are compared in constant time, and neither is printed.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from toque.model.errors import CallerError
+from toque.model.service_spec import KeySpec
+from toque.model.ticket import ServiceClass
+from toque.model.value import value
+from toque.wire.client import Headers
+
+
+@value
+class Caller:
+    """Whose request it is and what it may do. An empty `models` allows every model."""
+
+    tenant: str
+    models: frozenset[str]
+    service_class: ServiceClass
+
+    def may_use(self, model: str) -> bool:
+        """Whether this caller may use a model."""
+        return not self.models or model in self.models
+
+    def cap(self, asked: ServiceClass) -> ServiceClass:
+        """The class a request gets: what was asked for, but never above the key's own."""
+        return ServiceClass.BATCH if self.service_class is ServiceClass.BATCH else asked
+
+
+EVERYBODY = Caller("local", frozenset(), ServiceClass.INTERACTIVE)
+
+
+class KeyRing:
+    """All keys. Without any, everybody passes: app.py then refuses to listen on anything but loopback (S01)."""
+
+    def __init__(self, keys: Iterable[KeySpec]) -> None:
+        self._keys = {key.sha256.lower(): key for key in keys}
+
+    def identify(self, headers: Headers) -> Caller:
+        """Find the caller by `Authorization: Bearer KEY` or `x-api-key: KEY`. Raises `CallerError` (401)."""
+        if not self._keys:
+            return EVERYBODY
+        sent = headers.get(b"x-api-key")
+        if sent is None:
+            scheme, _, sent = headers.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer":
+                raise _not_known("An API key is needed: send it as `Authorization: Bearer KEY`.")
+        digest = hashlib.sha256(sent.strip()).hexdigest()
+        key = self._keys.get(digest)
+        if key is None or not hmac.compare_digest(key.sha256.lower(), digest):
+            raise _not_known("This API key is not known here.")
+        return Caller(key.name, key.models, ServiceClass(key.service_class))
+
+
+def _not_known(message: str) -> CallerError:
+    return CallerError(message, status=401, error_type="authentication_error", code="invalid_api_key")
+
+
+def check_model(caller: Caller, model: str) -> None:
+    """Raise `CallerError` (403) when the key does not cover the model."""
+    if not caller.may_use(model):
+        raise CallerError(
+            "This API key may not use this model.",
+            status=403,
+            error_type="permission_error",
+            code="model_not_allowed",
+            param="model",
+        )

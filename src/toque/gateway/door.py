@@ -1,0 +1,93 @@
+"""The door: what is found out about an inference request before it costs anybody anything.
+
+Law: the key comes first; then the form; then what is asked. A refusal at the door has made no ticket.
+"""
+
+import random
+import re
+from collections.abc import Mapping
+
+from toque.gateway.auth import Caller, KeyRing, check_model
+from toque.gateway.openai import SHAPES, BodyReader
+from toque.gateway.relay import Errand
+from toque.model.errors import CallerError
+from toque.ports import Dialect
+from toque.wire.client import Headers
+from toque.wire.request import Request
+
+TIMEOUT_MS_MAX = 24 * 3600 * 1000
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Door:
+    """One for all paths: it knows the keys and what each model's replicas understand."""
+
+    def __init__(self, keys: KeyRing, dialects: Mapping[str, Dialect], request_s: float) -> None:
+        self._keys = keys
+        self._request_s = request_s
+        self._readers = {path: BodyReader(path, dialects) for path in SHAPES}
+
+    def identify(self, request: Request) -> Caller:
+        """Find the caller. Raises `CallerError` (401)."""
+        return self._keys.identify(request.headers)
+
+    def admit(self, request: Request, path: str, request_id: bytes, now: float) -> Errand:
+        """Check a request to one of the inference paths. Raises `CallerError`."""
+        headers = request.headers
+        caller = self._keys.identify(headers)
+        check_form(headers)
+        ask = self._readers[path].read(request.body)
+        check_model(caller, ask.model)
+        return Errand(
+            ask=ask,
+            path=path,
+            fields=_passed_fields(headers, request_id),
+            request_id=request_id,
+            tenant=caller.tenant,
+            service_class=caller.cap(ask.service_class),
+            arrived_at=now,
+            deadline=now + min(self._request_s, _timeout_s(headers)),
+        )
+
+
+def name_request(headers: Headers) -> bytes:
+    """Return the client's own request id if it is harmless, else a new one."""
+    sent = headers.get(b"x-request-id")
+    if sent is not None and _REQUEST_ID.fullmatch(sent):
+        return sent
+    return b"req-%016x" % random.getrandbits(64)
+
+
+def check_form(headers: Headers) -> None:
+    """Raise `CallerError` (415) unless the body is plain JSON."""
+    media_type = headers.get(b"content-type", b"")
+    if media_type != b"application/json" and media_type.partition(b";")[0].strip().lower() != b"application/json":
+        raise _unsupported("Send the body as application/json.")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise _unsupported("Send the body without a Content-Encoding.")
+
+
+def _unsupported(message: str) -> CallerError:
+    return CallerError(message, status=415, code="unsupported_media_type")
+
+
+def _timeout_s(headers: Headers) -> float:
+    """Read `x-toque-timeout-ms`. Raises `CallerError` for what is no number of milliseconds above 0."""
+    text = headers.get(b"x-toque-timeout-ms")
+    if text is None:
+        return TIMEOUT_MS_MAX / 1000
+    if not text.isdigit() or not 0 < int(text[:12]) <= TIMEOUT_MS_MAX:
+        raise CallerError(
+            f"x-toque-timeout-ms must be a number from 1 to {TIMEOUT_MS_MAX}.", param="x-toque-timeout-ms"
+        )
+    return int(text) / 1000
+
+
+def _passed_fields(headers: Headers, request_id: bytes) -> bytes:
+    """The only header fields that reach a replica: the id, and a well-formed trace."""
+    trace = headers.get(b"traceparent")
+    if trace is not None and _TRACEPARENT.fullmatch(trace):
+        return b"x-request-id: %b\r\ntraceparent: %b\r\n" % (request_id, trace)
+    return b"x-request-id: %b\r\n" % request_id

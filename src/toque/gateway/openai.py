@@ -1,0 +1,178 @@
+"""OpenAI request bodies: decoded once into types, checked, and written again for the replica.
+
+Law: what reaches a replica is exactly what was checked: only the fields of its model's dialect, each of them once, so
+that gateway and replica cannot read one body in two ways.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from toque.gateway.fields import (
+    INPUT_TOKENS_MAX,
+    INPUTS_MAX,
+    TOKENS_MAX,
+    Body,
+    ChatBody,
+    CompletionBody,
+    EmbeddingBody,
+    StreamOptions,
+)
+from toque.model.errors import CallerError
+from toque.model.ticket import ServiceClass
+from toque.model.value import value
+from toque.ports import Dialect
+
+SHAPES: Mapping[str, type[Body]] = {
+    "/chat/completions": ChatBody,
+    "/completions": CompletionBody,
+    "/embeddings": EmbeddingBody,
+}
+"""Path end -> what its body must look like."""
+
+LARGE_BYTES = 2**20
+STRUCTURE_MAX = 2**20
+"""Commas, colons and braces of a large body at most: each may stand for 100 bytes and 100 ns of decoding."""
+
+_PARAM = re.compile(r"(?:at `\$\.|required field `)([A-Za-z0-9_]+)")
+_USAGE = StreamOptions(include_usage=True)
+_decode_items = msgspec.json.Decoder(list[Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@value
+class Ask:
+    """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it."""
+
+    model: str
+    streams: bool
+    wants_usage: bool
+    service_class: ServiceClass
+    body: bytes
+
+
+class BodyReader:
+    """Reads the bodies of one path, for all models.
+
+    One type serves all models: the checked fields, and every other field that any dialect has, unread. Where dialects
+    differ, the fields that a model does not have are taken out again.
+    """
+
+    def __init__(self, path: str, dialects: Mapping[str, Dialect]) -> None:
+        self._path = path
+        self._dialects = dialects
+        shape = _widen(SHAPES[path], {field for dialect in dialects.values() for field in dialect.fields})
+        self._decode = msgspec.json.Decoder(shape).decode
+        optional = {field.encode_name: field.name for field in msgspec.structs.fields(shape) if not field.required}
+        self._foreign = {
+            model: tuple(name for sent, name in optional.items() if sent not in (dialect.fields | {"stream"}))
+            for model, dialect in dialects.items()
+        }
+
+    def read(self, content: bytes) -> Ask:
+        """Decode, check and write again. Raises `CallerError` with the field at fault as its `param`."""
+        body = self._decoded(content)
+        model = body.model
+        dialect = self._dialects.get(model)
+        if dialect is None:
+            raise unknown_model()
+        if self._path not in dialect.routes:
+            raise CallerError(
+                f"This model does not answer /v1{self._path}.", status=404, code="not_found", param="model"
+            )
+        _check(body)
+        streams = body.stream is True
+        options = body.stream_options
+        wants_usage = streams and isinstance(options, StreamOptions) and options.include_usage is True
+        service_class = ServiceClass.BATCH if body.service_tier == "flex" else ServiceClass.INTERACTIVE
+        self._translate(body, dialect.model, self._foreign[model])
+        return Ask(model, streams, wants_usage, service_class, _encode(body))
+
+    def _decoded(self, content: bytes) -> Body:
+        """Turn bytes into a body. The decoder refuses NaN, lone surrogates and a byte order mark by itself."""
+        if len(content) > LARGE_BYTES:
+            _check_structure(content)
+        try:
+            if not content.isascii():  # the decoder does not look inside what it passes on unread
+                content.decode()
+            return self._decode(content)
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise CallerError("The request body is not valid JSON in UTF-8.", code="invalid_json") from None
+
+    @staticmethod
+    def _translate(body: Body, upstream_model: str, foreign: tuple[str, ...]) -> None:
+        """Say it in the model's dialect; a stream is always asked for its usage, for the tokens are counted."""
+        if upstream_model:
+            body.model = upstream_model
+        body.stream_options = _USAGE if body.stream is True else UNSET
+        if foreign:
+            if body.max_tokens in (UNSET, None) and "max_completion_tokens" in foreign:
+                body.max_tokens = body.max_completion_tokens
+            for name in foreign:
+                setattr(body, name, UNSET)
+
+
+def unknown_model() -> CallerError:
+    """Say that there is no such model, without repeating a name that may be anything."""
+    return CallerError(
+        "There is no such model here. GET /v1/models lists those your key may use.",
+        status=404,
+        code="model_not_found",
+        param="model",
+    )
+
+
+def _widen(shape: type[Body], names: set[str]) -> type[Body]:
+    """Add the fields that pass unread. Their names come from settings, so they need not be Python names."""
+    known = {field.encode_name for field in msgspec.structs.fields(shape)}
+    unread = {f"unread_{number}": name for number, name in enumerate(sorted(names - known))}
+    fields = [(name, Raw | UnsetType, UNSET) for name in unread]
+    wide = msgspec.defstruct(shape.__name__, fields, bases=(shape,), rename=unread, kw_only=True, gc=False)
+    return cast(type[Body], wide)
+
+
+def _check_structure(content: bytes) -> None:
+    if content.count(b",") + content.count(b":") + content.count(b"{") > STRUCTURE_MAX:
+        raise CallerError(
+            f"The request body has more than {STRUCTURE_MAX} commas, colons and braces.",
+            status=413,
+            code="request_too_large",
+        )
+
+
+def _check(body: Body) -> None:
+    """Hold the body to the rules that no type can say."""
+    if body.store is True:
+        raise CallerError("This server stores no answers; leave `store` out.", param="store")
+    tokens = body.max_completion_tokens or body.max_tokens
+    if body.n and tokens and body.n * tokens > TOKENS_MAX:
+        raise CallerError(f"`n` answers may have {TOKENS_MAX} tokens together, at most.", param="n")
+    if isinstance(body, CompletionBody):
+        _check_items(body.prompt, "prompt")
+    elif isinstance(body, EmbeddingBody):
+        _check_items(body.input, "input")
+
+
+def _check_items(content: Raw, param: str) -> None:
+    """Take a text, or a bounded list of texts, of numbers (tokens) or of lists of numbers."""
+    first = bytes(content[:1])
+    if first == b'"':
+        return
+    if first != b"[":
+        raise CallerError(f"`{param}` must be a text or a list.", param=param)
+    items = _decode_items(content)
+    are_tokens = bool(items) and bytes(items[0][:1]).isdigit()
+    if not items or len(items) > (INPUT_TOKENS_MAX if are_tokens else INPUTS_MAX):
+        limit = INPUT_TOKENS_MAX if are_tokens else INPUTS_MAX
+        raise CallerError(f"`{param}` must have 1 to {limit} items.", param=param)
+
+
+def _invalid(reason: str) -> CallerError:
+    """Turn the decoder's reason, which names types and paths but no content, into an error of ours."""
+    found = _PARAM.search(reason)
+    return CallerError(f"The request body is invalid: {reason}.", param=found[1] if found else "")

@@ -1,0 +1,264 @@
+"""One inference request from its ticket to its end: the hot path of the gateway.
+
+Law: a relay ends exactly once, and posts exactly one end. It has no task, no future and no timer: the core, the replica,
+the client and the server's sweep call it.
+"""
+
+from toque.gateway.attempt import Attempt, PlainAttempt, StreamAttempt
+from toque.gateway.openai import Ask
+from toque.gateway.outlet import EVENT_STREAM, Outlet
+from toque.gateway.surroundings import Surroundings
+from toque.gateway.verdict import Verdict, lost, no_first_token, no_next_token, too_late
+from toque.model.errors import RefusedError, ToqueError
+from toque.model.messages import Abandoned, Event, Failed, Finished
+from toque.model.ticket import FailureKind, RefusalReason, ServiceClass, Ticket
+from toque.model.value import value
+from toque.records.served import Served
+
+HEARTBEAT = b": waiting\n\n"
+HEARTBEAT_EACH_S = 10.0
+"""Between comment lines of a held stream: proxies on the way close what is silent for 30 s or more."""
+CLIENT_LEFT = 499
+"""nginx's word for it; only the records see it."""
+
+
+@value
+class Errand:
+    """What the door found out: who asks for what, how it is called, and until when an answer is worth anything.
+
+    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF.
+    """
+
+    ask: Ask
+    path: str
+    fields: bytes
+    request_id: bytes
+    tenant: str
+    service_class: ServiceClass
+    arrived_at: float
+    deadline: float
+
+
+class Relay:
+    """Waits for a grant (the core's `Waiter`), tries replicas (`Customer` of an attempt), answers (an `Exchange`)."""
+
+    __slots__ = (
+        "_around",
+        "_attempt",
+        "_attempts",
+        "_cold_start_s",
+        "_errand",
+        "_first_at",
+        "_heartbeat_at",
+        "_is_paused",
+        "_last_error",
+        "_moved_at",
+        "_outlet",
+        "_queue_wait_s",
+        "_replica_id",
+        "_sent_at",
+        "_ticket_id",
+    )
+
+    def __init__(self, around: Surroundings, errand: Errand, outlet: Outlet) -> None:
+        self._around = around
+        self._errand = errand
+        self._outlet = outlet
+        self._ticket_id = around.fleet.next_ticket_id()
+        self._attempt: Attempt | None = None
+        self._attempts = 0
+        self._replica_id = 0
+        self._queue_wait_s = 0.0
+        self._cold_start_s = 0.0
+        self._sent_at = 0.0
+        self._moved_at = 0.0  # when something of the answer was last seen to come; before that as `_sent_at`
+        self._first_at = 0.0  # when bytes of an answer first went to the client; 0: none did
+        self._heartbeat_at = errand.arrived_at + around.limits.heartbeat_s
+        self._is_paused = False
+        self._last_error: ToqueError | None = None
+
+    def start(self) -> None:
+        """Hand in the ticket."""
+        errand = self._errand
+        ticket = Ticket(self._ticket_id, errand.ask.model, errand.deadline, errand.service_class, errand.tenant)
+        self._around.recent.remember(errand.request_id.decode("ascii"), self._ticket_id)
+        self._around.fleet.submit(ticket, self)
+
+    # ---- the core calls
+
+    def granted(self, replica_id: int, cold_start_s: float) -> None:
+        """A slot on this replica is ours: send it the request. After a failed attempt this is called again."""
+        around, errand = self._around, self._errand
+        now = around.fleet.now()
+        if not self._attempts:
+            self._queue_wait_s = now - errand.arrived_at
+        self._attempts += 1
+        self._replica_id = replica_id
+        self._cold_start_s = cold_start_s
+        self._sent_at = self._moved_at = now
+        upstream = around.upstreams.to(replica_id)
+        if upstream is None:
+            self.failed(lost(FailureKind.NOT_SENT))
+            return
+        if errand.ask.streams:
+            self._attempt = StreamAttempt(self, keeps_usage=errand.ask.wants_usage)
+        else:
+            self._attempt = PlainAttempt(self, held_bytes_max=around.limits.stream_buffer_bytes)
+        upstream.send(self._attempt, errand.path, errand.fields, errand.ask.body)
+
+    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
+        """There is no slot, or no retry; what the last replica said is worth more than that it was the last."""
+        error: ToqueError = RefusedError(reason, retry_after_s)
+        if reason is RefusalReason.UPSTREAM_LOST and self._last_error is not None:
+            error = self._last_error
+        self._outlet.fail(error)
+        self._record(error.status, error.code)
+
+    # ---- the attempt calls
+
+    def begin(self, content_type: bytes, length: int | None) -> None:
+        """The answer begins; a held stream has its head already."""
+        self._first_at = self._around.fleet.now()
+        if not self._outlet.has_begun:
+            self._outlet.begin(content_type, length, self._toque_fields())
+
+    def pass_on(self, data: bytes) -> None:
+        """Bytes of the answer."""
+        self._outlet.write(data)
+
+    def answered(self, prompt_tokens: int, output_tokens: int) -> None:
+        """The answer is complete."""
+        self._outlet.end()
+        ttft_s = self._first_at - self._sent_at
+        self._around.fleet.post(Finished(self._ticket_id, ttft_s, prompt_tokens, output_tokens))
+        self._record(200, "ok", prompt_tokens, output_tokens)
+
+    def failed(self, verdict: Verdict) -> None:
+        """The attempt came to nothing.
+
+        1. The replica did its part, and the client must change something. 2. The client has half an answer: it is told.
+        3. The client has seen nothing: perhaps the core grants another replica.
+        """
+        self._attempt = None
+        if verdict.kind is None:  # 1
+            self._end_with(verdict.error, Finished(self._ticket_id))
+        elif self._first_at:  # 2
+            self._end_with(verdict.error, Failed(self._ticket_id, verdict.kind, began=True))
+        else:  # 3
+            self._last_error = verdict.error
+            self._around.fleet.post(Failed(self._ticket_id, verdict.kind))
+
+    # ---- the connection calls
+
+    def client_left(self) -> None:
+        """Nobody waits for the answer: stop the replica first of all."""
+        self._drop_attempt()
+        self._around.fleet.post(Abandoned(self._ticket_id))
+        self._record(CLIENT_LEFT, "abandoned")
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: let the replica wait."""
+        self._is_paused = True
+        if self._attempt is not None:
+            self._attempt.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._is_paused = False
+        if self._attempt is not None:
+            self._attempt.resume()
+
+    def cut_off(self) -> None:
+        """The server ends."""
+        self._drop_attempt()
+        self._end_with(RefusedError(RefusalReason.DRAINING), Abandoned(self._ticket_id))
+
+    def tick(self) -> None:
+        """Half a second has passed. While the ticket waits for a slot, the core keeps its time."""
+        now = self._around.fleet.now()
+        if self._attempt is None:
+            self._keep_company(now)
+        elif now >= self._errand.deadline:
+            self._drop_attempt()
+            self._end_with(too_late(), Abandoned(self._ticket_id))
+        else:
+            self._watch(self._attempt, now)
+
+    # ---- its own
+
+    def _watch(self, attempt: Attempt, now: float) -> None:
+        """See whether the attempt moves.
+
+        1. Something came, or it is us who do not read. 2. Silence in the middle. 3. Silence from the start: only of a
+        stream is it known when the first token is due.
+        """
+        limits = self._around.limits
+        silent_s = now - self._moved_at
+        if attempt.moved or self._is_paused:  # 1
+            attempt.moved = False
+            self._moved_at = now
+        elif self._first_at:  # 2
+            if silent_s > limits.inter_token_s:
+                self._give_up(no_next_token())
+        elif self._errand.ask.streams:  # 3
+            if silent_s > limits.ttft_s:
+                self._give_up(no_first_token())
+            elif self._outlet.has_begun:
+                self._keep_company(now)
+
+    def _keep_company(self, now: float) -> None:
+        """Send a held stream its head and then comment lines, so that nobody on the way takes it for dead."""
+        if self._errand.ask.streams and now >= self._heartbeat_at:
+            self._heartbeat_at = now + HEARTBEAT_EACH_S
+            if not self._outlet.has_begun:
+                self._outlet.begin(EVENT_STREAM, None, b"")
+            self._outlet.write(HEARTBEAT)
+
+    def _give_up(self, verdict: Verdict) -> None:
+        self._drop_attempt()
+        self.failed(verdict)
+
+    def _drop_attempt(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.abort()
+
+    def _end_with(self, error: ToqueError, event: Event) -> None:
+        self._outlet.fail(error)
+        self._around.fleet.post(event)
+        self._record(error.status, error.code)
+
+    def _toque_fields(self) -> bytes:
+        queue_ms = self._queue_wait_s * 1000
+        answer_ms = (self._first_at - self._errand.arrived_at) * 1000
+        fields = b"x-toque-queue-ms: %d\r\nx-toque-replica: %d\r\nopenai-processing-ms: %d\r\n" % (
+            queue_ms,
+            self._replica_id,
+            answer_ms,
+        )
+        if self._cold_start_s:
+            fields += b"x-toque-cold-start-ms: %d\r\n" % (self._cold_start_s * 1000)
+        return fields
+
+    def _record(self, status: int, outcome: str, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
+        errand = self._errand
+        arrived_at = errand.arrived_at
+        self._around.record(
+            Served(
+                request_id=errand.request_id.decode("ascii"),
+                route="/v1" + errand.path,
+                status=status,
+                outcome=outcome,
+                tenant=errand.tenant,
+                model=errand.ask.model,
+                service_class=errand.service_class.value,
+                ticket=self._ticket_id,
+                replica=self._replica_id,
+                attempts=self._attempts,
+                queue_wait_ms=self._queue_wait_s * 1000,
+                ttft_ms=(self._first_at - arrived_at) * 1000 if self._first_at else 0.0,
+                duration_ms=(self._around.fleet.now() - arrived_at) * 1000,
+                prompt_tokens=prompt_tokens,
+                output_tokens=output_tokens,
+            )
+        )

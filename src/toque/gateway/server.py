@@ -1,0 +1,148 @@
+"""The gateway: what clients talk to, and how it stops without losing anybody.
+
+Law: every answer carries an `x-request-id`. Every request that is not a probe is recorded once, however it ends.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+
+import msgspec
+
+from toque.gateway.auth import KeyRing
+from toque.gateway.cold import HOT, PROBES, ColdRoutes, allowed_methods, route_label
+from toque.gateway.door import Door, name_request
+from toque.gateway.outlet import Outlet
+from toque.gateway.relay import Relay
+from toque.gateway.surroundings import FleetPort, Surroundings
+from toque.gateway.upstreams import Upstreams
+from toque.model.errors import ToqueError
+from toque.model.service_spec import LimitSpec
+from toque.ports import Dialect
+from toque.records.access import AccessLog
+from toque.records.metrics import Metrics
+from toque.records.recent import RecentTickets
+from toque.records.served import Served
+from toque.wire.errors import encode_error
+from toque.wire.incoming import Exchange, Incoming
+from toque.wire.request import Request
+from toque.wire.server import SWEEP_S, Server, serve
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Gateway:
+    """Made with everything it uses; `open` listens, `drain` stops gently, `close` at once."""
+
+    def __init__(
+        self,
+        fleet: FleetPort,
+        dialects: Mapping[str, Dialect],
+        keys: KeyRing,
+        limits: LimitSpec,
+        *,
+        metrics: Metrics,
+        access: AccessLog | None = None,
+    ) -> None:
+        self.recent = RecentTickets()
+        self._fleet = fleet
+        self._door = Door(keys, dialects, limits.request_s)
+        self._around = Surroundings(fleet, Upstreams(fleet, limits), limits, metrics, access, self.recent)
+        self._server: Server | None = None
+        self._closing = asyncio.Event()
+        self._is_draining = False
+        self._cold = ColdRoutes(fleet.view, self._door.identify, lambda: self._is_draining)
+
+    # ---- its life
+
+    async def open(self, address: tuple[str, int] | socket.socket, *, sweep_s: float = SWEEP_S) -> None:
+        """Listen. Raises `OSError` when the address cannot be had."""
+        limits = self._around.limits
+        self._server = await serve(address, self.handle, limits, encode_refusal=self._refuse_unread, sweep_s=sweep_s)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._opened().port
+
+    async def drain(self, lame_duck_s: float, grace_s: float) -> None:
+        """Stop without losing anybody.
+
+        At once `/readyz` says so and new requests are refused, still by us, for `lame_duck_s`; then nothing listens any
+        more, and what is under way may take `grace_s`. `close` cuts the waiting short.
+        """
+        self._is_draining = True
+        server = self._opened()
+        server.announce_drain()
+        try:
+            async with asyncio.timeout(lame_duck_s):
+                await self._closing.wait()
+        except TimeoutError:
+            await server.drain(grace_s)
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop at once; whoever is being answered is cut off."""
+        self._closing.set()
+        if self._server is not None:
+            await self._server.close()
+        await self._around.upstreams.close()
+
+    def _opened(self) -> Server:
+        assert self._server is not None, "open() comes first"
+        return self._server
+
+    # ---- requests
+
+    def handle(self, request: Request, connection: Incoming) -> Exchange | None:
+        """Answer one request: the handler of its server."""
+        path = HOT.get(request.target)
+        request_id = name_request(request.headers)
+        if path is None or request.method != b"POST" or self._is_draining:
+            self._answer(request, connection, request_id)
+            return None
+        try:
+            errand = self._door.admit(request, path, request_id, self._fleet.now())
+        except ToqueError as error:
+            self._refuse(error, request, connection, request_id)
+            return None
+        relay = Relay(self._around, errand, Outlet(connection, request_id, is_chunked=not request.is_http_1_0))
+        relay.start()
+        return relay
+
+    def _answer(self, request: Request, connection: Incoming, request_id: bytes) -> None:
+        """Answer a cold route, or say why not."""
+        try:
+            body = _encode_json(self._cold.read(request))
+        except ToqueError as error:
+            self._refuse(error, request, connection, request_id)
+            return
+        connection.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (
+                request_id,
+                b"connection: close\r\n" if connection.is_last else b"",
+                len(body),
+                b"" if request.method == b"HEAD" else body,
+            )
+        )
+        connection.finish()
+        self._record(request.path, request_id, 200, "ok")
+
+    def _refuse(self, error: ToqueError, request: Request, connection: Incoming, request_id: bytes) -> None:
+        path = request.path
+        allow = b"allow: %b\r\n" % allowed_methods(path).encode("ascii") if error.status == 405 else b""
+        connection.write(encode_error(error, request_id, closes=connection.is_last, fields=allow))
+        connection.finish()
+        self._record(path, request_id, error.status, error.code)
+
+    def _refuse_unread(self, error: ToqueError) -> bytes:
+        """Write the refusal of bytes that never became a request."""
+        request_id = name_request({})
+        self._record(b"", request_id, error.status, error.code)
+        return encode_error(error, request_id, closes=True)
+
+    def _record(self, path: bytes, request_id: bytes, status: int, outcome: str) -> None:
+        """Record what never became a ticket. Probes come each second and say nothing."""
+        if path not in PROBES:
+            self._around.record(Served(request_id.decode("ascii"), route_label(path), status, outcome))

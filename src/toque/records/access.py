@@ -1,0 +1,95 @@
+"""The access log: one JSON line a request.
+
+Law: the event loop never writes. Lines are handed on in batches to one thread of our own; when that cannot keep up, lines
+are dropped and counted, and nothing waits.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import BinaryIO, TypeAlias
+
+import msgspec
+
+from toque.records.served import Served
+
+BATCH_MAX = 256
+"""Lines that make a batch full."""
+FLUSH_S = 0.5
+"""The longest a line waits for its batch."""
+BATCHES_WAITING_MAX = 64
+"""Batches that the thread may be behind (about 5 MB); more are dropped."""
+LINE_BYTES_MAX = 2048
+
+Entry: TypeAlias = tuple[float, Served]
+"""When it ended (seconds of the wall clock), and what."""
+
+
+class AccessLog:
+    """`open()` starts the thread; `close()` writes what is left and ends it. The sink stays its owner's to close."""
+
+    def __init__(self, sink: BinaryIO, wall_clock: Callable[[], float]) -> None:
+        self._sink = sink
+        self._wall_clock = wall_clock
+        self._batch: list[Entry] = []
+        self._batches: queue.Queue[list[Entry] | None] = queue.Queue(BATCHES_WAITING_MAX)
+        self._flushing: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._write_all, name="toque-access-log", daemon=True)
+        self.dropped = 0
+
+    def open(self) -> None:
+        """Start to write."""
+        self._thread.start()
+
+    def write(self, served: Served) -> None:
+        """Keep one line for the next batch."""
+        batch = self._batch
+        batch.append((self._wall_clock(), served))
+        if len(batch) >= BATCH_MAX:
+            self.flush()
+        elif self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+
+    def flush(self) -> None:
+        """Hand the batch to the thread now."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        try:
+            self._batches.put_nowait(batch)
+        except queue.Full:
+            self.dropped += len(batch)
+
+    async def close(self) -> None:
+        """Write what is left. Waits for the thread, but not for a sink that takes nothing."""
+        self.flush()
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        try:
+            self._batches.put(None, timeout=FLUSH_S)
+        except queue.Full:
+            return
+        self._thread.join(timeout=FLUSH_S)
+
+    def _write_all(self) -> None:
+        encode = msgspec.json.Encoder().encode
+        while (batch := self._batches.get()) is not None:
+            lines = b"".join(_line(at, encode(served)) for at, served in batch)
+            try:
+                self._sink.write(lines)
+                self._sink.flush()
+            except (OSError, ValueError):  # a full disk, a closed pipe: serving goes on
+                self.dropped += len(batch)
+
+
+def _line(at: float, encoded: bytes) -> bytes:
+    """Put the time in front, the way people and log readers sort lines."""
+    stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    fields = encoded[1:] if len(encoded) <= LINE_BYTES_MAX else b'"too_long":true}'
+    return b'{"time":"%b",%b\n' % (stamp.encode("ascii"), fields)

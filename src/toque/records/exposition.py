@@ -1,0 +1,95 @@
+"""Metrics for Prometheus: rendered from the gateway's counts and the fleet's view when they are scraped.
+
+Law: names have the prefix `toque_` and base units; what the Gateway API's endpoint picker reads has vLLM's names.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from toque.model.view import FleetView, PoolView, ReplicaState
+from toque.records.metrics import Histogram, Metrics, ModelMetrics
+
+_LABELS = ("model", "class")
+
+
+class ToqueCollector(Collector):
+    """Register it with a `CollectorRegistry`."""
+
+    def __init__(self, metrics: Metrics, view: Callable[[], FleetView]) -> None:
+        self._metrics = metrics
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        """Render everything, at scrape."""
+        yield from self._counters()
+        yield from self._histograms()
+        yield from _gauges(self._view())
+
+    def _counters(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "toque_requests", "Requests that ended, by outcome.", labels=(*_LABELS, "status", "outcome")
+        )
+        for key, model in self._metrics.models.items():
+            for (status, outcome), count in model.by_outcome.items():
+                requests.add_metric((*key, str(status), outcome), count)
+        yield requests
+        totals: tuple[tuple[str, str, Callable[[ModelMetrics], int]], ...] = (
+            ("toque_prompt_tokens", "Tokens read, of finished requests.", lambda model: model.prompt_tokens),
+            ("toque_output_tokens", "Tokens written, of finished requests.", lambda model: model.output_tokens),
+            ("toque_retries", "Attempts after the first one.", lambda model: model.retries),
+        )
+        for name, what, count_of in totals:
+            family = CounterMetricFamily(name, what, labels=_LABELS)
+            for key, model in self._metrics.models.items():
+                family.add_metric(key, count_of(model))
+            yield family
+
+    def _histograms(self) -> Iterator[Metric]:
+        times: tuple[tuple[str, str, Callable[[ModelMetrics], Histogram]], ...] = (
+            ("toque_queue_wait_seconds", "Arrival to dispatch.", lambda model: model.queue_wait),
+            ("toque_time_to_first_token_seconds", "Arrival to the first token.", lambda model: model.ttft),
+            ("toque_request_duration_seconds", "Arrival to the end.", lambda model: model.duration),
+            (
+                "toque_time_per_output_token_seconds",
+                "Mean gap between tokens of a request.",
+                lambda model: model.time_per_output_token,
+            ),
+        )
+        for name, what, histogram_of in times:
+            family = HistogramMetricFamily(name, what, labels=_LABELS)
+            for key, model in self._metrics.models.items():
+                histogram = histogram_of(model)
+                family.add_metric(key, histogram.cumulated(), histogram.total)
+            yield family
+
+
+def _gauges(view: FleetView) -> Iterator[Metric]:
+    simple: tuple[tuple[str, str, str, Callable[[PoolView], int]], ...] = (
+        ("toque_requests_in_flight", "Requests dispatched, unfinished.", "model", lambda pool: pool.in_flight),
+        ("toque_slots", "Room for concurrent requests on ready replicas.", "model", lambda pool: pool.slots),
+        ("vllm:num_requests_running", "Requests in flight.", "model_name", lambda pool: pool.in_flight),
+        (
+            "vllm:num_requests_waiting",
+            "Requests in the waiting line.",
+            "model_name",
+            lambda pool: pool.waiting_interactive + pool.waiting_batch,
+        ),
+    )
+    for name, what, label, count_of in simple:
+        family = GaugeMetricFamily(name, what, labels=(label,))
+        for pool in view.pools:
+            family.add_metric((pool.name,), count_of(pool))
+        yield family
+    waiting = GaugeMetricFamily("toque_requests_waiting", "Requests in the waiting line.", labels=_LABELS)
+    replicas = GaugeMetricFamily("toque_replicas", "Replicas by state.", labels=("model", "state"))
+    for pool in view.pools:
+        waiting.add_metric((pool.name, "interactive"), pool.waiting_interactive)
+        waiting.add_metric((pool.name, "batch"), pool.waiting_batch)
+        states = Counter(replica.state for replica in pool.replicas)
+        for state in ReplicaState:
+            replicas.add_metric((pool.name, state.value), states[state])
+    yield waiting
+    yield replicas

@@ -1,0 +1,95 @@
+"""What is counted on the way of each request, in plain lists: 0.2 us where a labelled library counter takes 2 us.
+
+Law: label values come from the configuration or from our own code, so the number of series has a bound.
+"""
+
+from bisect import bisect_left
+
+from toque.records.served import Served
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
+UNKNOWN = "_unknown"
+"""The model label of requests that named no model of ours."""
+
+
+class Histogram:
+    """Counts by bucket. `bounds` are upper bounds, inclusive; one more bucket takes the rest."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
+
+    def cumulated(self) -> list[tuple[str, float]]:
+        """Buckets as Prometheus wants them: upper bound, and how many values were not above it."""
+        so_far, buckets = 0, []
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            so_far += count
+            buckets.append(("+Inf" if bound == float("inf") else repr(bound), float(so_far)))
+        return buckets
+
+
+class ModelMetrics:
+    """What is counted for one model and class."""
+
+    __slots__ = (
+        "by_outcome",
+        "duration",
+        "output_tokens",
+        "prompt_tokens",
+        "queue_wait",
+        "retries",
+        "time_per_output_token",
+        "ttft",
+    )
+
+    def __init__(self) -> None:
+        self.by_outcome: dict[tuple[int, str], int] = {}
+        self.duration = Histogram(SECONDS)
+        self.queue_wait = Histogram(SECONDS)
+        self.ttft = Histogram(SECONDS)
+        self.time_per_output_token = Histogram(TOKEN_SECONDS)
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.retries = 0
+
+    def count(self, served: Served) -> None:
+        """Count one request that has ended; waits and times only of those that got so far."""
+        key = (served.status, served.outcome)
+        self.by_outcome[key] = self.by_outcome.get(key, 0) + 1
+        if not served.attempts:
+            return
+        self.queue_wait.observe(served.queue_wait_ms * 1e-3)
+        self.retries += served.attempts - 1
+        if served.outcome != "ok":
+            return
+        self.duration.observe(served.duration_ms * 1e-3)
+        self.ttft.observe(served.ttft_ms * 1e-3)
+        self.prompt_tokens += served.prompt_tokens
+        self.output_tokens += served.output_tokens
+        if served.output_tokens > 1:
+            gaps_ms = served.duration_ms - served.ttft_ms
+            self.time_per_output_token.observe(gaps_ms * 1e-3 / (served.output_tokens - 1))
+
+
+class Metrics:
+    """All counts of the gateway, by model and class."""
+
+    def __init__(self) -> None:
+        self.models: dict[tuple[str, str], ModelMetrics] = {}
+
+    def count(self, served: Served) -> None:
+        """Count one request that has ended."""
+        key = (served.model or UNKNOWN, served.service_class)
+        found = self.models.get(key)
+        if found is None:
+            found = self.models[key] = ModelMetrics()
+        found.count(served)
