@@ -6,6 +6,7 @@ process id and start time.
 
 import asyncio
 import secrets
+from dataclasses import replace
 
 from toque.drivers.leftovers import Leftovers
 from toque.drivers.life import ReplicaLife
@@ -37,6 +38,7 @@ class ProcessDriver:
         launch = self._site.launch(model, secret)
         if launch is None:
             raise ConfigError(f"Replicas of {model.pool.name} run elsewhere; nothing can be started here.")
+        launch = replace(launch, environment={**launch.environment, **self._leftovers.mark})
         life = ReplicaLife(replica_id, model, launch, secret, self._site)
         task = asyncio.create_task(life.live(self._leftovers))
         self._lives[replica_id] = life

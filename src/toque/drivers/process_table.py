@@ -27,8 +27,22 @@ def measure_group_bytes(group_id: int) -> int:
 
     It reads some hundred small files: not for the event loop's thread.
     """
+    return sum(_proportional_bytes(pid) for pid in process_group(group_id))
+
+
+def process_group(group_id: int) -> list[int]:
+    """Return the ids of all processes of a group, zombies too."""
     pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
-    return sum(_proportional_bytes(pid) for pid in pids if _group_of(pid) == group_id)
+    return [pid for pid in pids if _group_of(pid) == group_id]
+
+
+def carries(pid: int, entry: str) -> bool:
+    """Whether a process was given `NAME=content` in its environment."""
+    try:
+        given = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return False
+    return entry.encode() in given.split(b"\0")
 
 
 def _group_of(pid: int) -> int | None:
