@@ -70,8 +70,9 @@ def stops(effects: list[Effect]) -> list[int]:
 
 
 def decisions(effects: list[Effect]) -> list[tuple[int, int]]:
-    """(replicas before, after) of every scaling decision worth telling."""
-    return [(r.decision.before, r.decision.after) for r in only(effects, RecordDecision)]
+    """(replicas before, after) of every scaling decision that changed their number."""
+    told = [(r.decision.before, r.decision.after) for r in only(effects, RecordDecision)]
+    return [(before, after) for before, after in told if before != after]
 
 
 class Ledger:

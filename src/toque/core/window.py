@@ -48,7 +48,11 @@ class LoadWindow:
         return (self._area - self._at(start)[0]) / (now - start)
 
     def arrivals_per_s(self, span_s: float, now: float) -> float:
-        """Arrivals a second over the last `span_s` seconds; a young window still divides by the whole span."""
+        """Arrivals a second over the last `span_s` seconds, their first instant included.
+
+        So a pool that is asked one span after a request woke it still sees that request. A young window divides by the
+        whole span too.
+        """
         self._advance(now)
         return (self._arrivals - self._at(now - span_s)[1]) / span_s
 
@@ -61,18 +65,19 @@ class LoadWindow:
     def _checkpoint(self, now: float) -> None:
         """Fix the state of the last change and of now: between them the level was even."""
         points = self._checkpoints
-        if self._last > points[-1][0]:
-            points.append((self._last, self._area, self._arrivals))
+        last = (self._last, self._area, self._arrivals)
+        if last != points[-1]:
+            points.append(last)
         area = self._area + self._level * (now - self._last)
         points.append((now, area, self._arrivals))
         while len(points) > 2 and points[1][0] <= now - self._span_s:
             points.popleft()
 
     def _at(self, instant: float) -> tuple[float, float]:
-        """Area and arrivals as they stood at `instant`, interpolated between two checkpoints."""
+        """Area and arrivals just before `instant`, interpolated between two checkpoints."""
         later = (self._last, self._area, self._arrivals)
         for earlier in reversed(self._checkpoints):
-            if earlier[0] <= instant:
+            if earlier[0] < instant:
                 return _between(earlier, later, instant)
             later = earlier
         return later[1], float(later[2])
