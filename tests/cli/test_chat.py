@@ -1,6 +1,11 @@
 """`toque chat` against an API that says what it is told to say."""
 
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -138,3 +143,29 @@ def test_without_a_question_and_without_a_terminal_there_is_nothing_to_do(api: A
 def test_where_nothing_listens_the_way_out_is_told(screen: Screen, unused_tcp_port: int) -> None:
     assert screen.run("chat", "Why?", "--url", f"127.0.0.1:{unused_tcp_port}") == Exit.NOT_RUNNING
     assert "toque up" in screen.said
+
+
+def test_a_conversation_keeps_its_turns_until_ctrl_d(api: Api) -> None:
+    keyboard, screen = pty.openpty()
+    argv = [sys.executable, "-m", "toque", "chat", "--url", api.url]
+    environment = {**os.environ, "NO_COLOR": "1"}
+    with subprocess.Popen(argv, stdin=screen, stdout=screen, stderr=screen, env=environment) as talk:
+        os.close(screen)
+        seen = _read_until(keyboard, b"> ")
+        for question in (b"Why?\n", b"And then?\n"):
+            os.write(keyboard, question)
+            seen += _read_until(keyboard, b"scattering.") + _read_until(keyboard, b"> ")
+        os.write(keyboard, b"\x04")
+        assert talk.wait(10) == Exit.DONE
+    os.close(keyboard)
+    assert b"Talking with first" in seen
+    assert [len(asked["messages"]) for asked in api.asked] == [1, 3]  # type: ignore[arg-type]
+
+
+def _read_until(keyboard: int, mark: bytes) -> bytes:
+    seen = b""
+    while mark not in seen:
+        ready, _, _ = select.select([keyboard], [], [], 10)
+        assert ready, seen
+        seen += os.read(keyboard, 4096)
+    return seen

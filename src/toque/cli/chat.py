@@ -5,8 +5,8 @@ Law: it is a client like any other: it sees only what the API gives.
 
 import argparse
 import http.client
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -114,8 +114,8 @@ def _chunk(text: bytes) -> _Json:
 def _converse(talk: Conversation, terminal: Terminal) -> None:
     """Ask what is typed until the end of input. Ctrl-C stops an answer, Ctrl-D ends the conversation."""
     terminal.say(f"Talking with {talk.model}. Ctrl-C stops an answer, Ctrl-D ends.")
-    if terminal.inp is sys.stdin:
-        import readline  # noqa: F401, PLC0415  # importing it gives input() line editing; missing on some platforms
+    with suppress(ImportError):  # not on every platform
+        import readline  # noqa: F401, PLC0415  # importing it is what gives input() its line editing
     while True:
         try:
             question = input("> ").strip()
