@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,4 +14,5 @@ from toque.agents import embedded
 def embedded_model() -> Path:
     """The real small model, where `toque up` keeps it; fetched the first time, as by `toque up`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "toque" / "models"
-    return embedded.find(cache) or asyncio.run(embedded.find_or_fetch(cache, lambda _: None))
+    with ThreadPoolExecutor(1) as outside:  # asked for first by an async fixture, it would meet a running loop
+        return outside.submit(asyncio.run, embedded.find_or_fetch(cache, lambda _: None)).result()
