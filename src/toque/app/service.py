@@ -1,0 +1,175 @@
+"""The service: an open fleet behind a gateway and an admin listener, from the first announcement to the exit status.
+
+Law: it returns when everything it started is gone. The first signal drains, the second stops at once (L01, L03).
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import uvloop
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from toque.app.fleet import Announce, OpenFleet, open_fleet
+from toque.config.address import split_address
+from toque.gateway.admin import AdminSources, admin_app
+from toque.gateway.auth import KeyRing
+from toque.gateway.server import Gateway
+from toque.model.announcement import Draining, Listening
+from toque.model.errors import ConfigError
+from toque.model.messages import DrainOrdered
+from toque.model.service_spec import LimitSpec, ServiceSpec
+from toque.records.access import AccessLog
+from toque.records.explain import Explainer
+from toque.records.exposition import ToqueCollector
+from toque.records.metrics import Metrics
+from toque.wire.asgi import AsgiHandler
+from toque.wire.server import Server
+from toque.wire.server import serve as listen
+
+ADMIN_OFF = "off"
+
+
+def serve(spec: ServiceSpec, announce: Announce) -> int:
+    """Serve until a signal; returns the exit status: 0 after a drain, 128 + signal when told twice.
+
+    Raises `ConfigError` for settings that cannot be used here, such as a port that is taken.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(spec, announce))
+
+
+async def _serve(spec: ServiceSpec, announce: Announce) -> int:
+    signals = _Signals()
+    async with AsyncExitStack() as stack:
+        fleet = await stack.enter_async_context(open_fleet(spec, announce))
+        metrics = Metrics()
+        gateway = await stack.enter_async_context(_open_gateway(spec, fleet, metrics))
+        admin = await _open_admin(spec, fleet, gateway, metrics, stack)
+        announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
+        first = await signals.first()
+        return await _drain(spec, fleet, gateway, signals, first, announce)
+
+
+async def _drain(
+    spec: ServiceSpec, fleet: OpenFleet, gateway: Gateway, signals: "_Signals", first: int, announce: Announce
+) -> int:
+    """Let requests in flight finish; a second signal ends the waiting. Ctrl-C has no load balancer to inform."""
+    announce(Draining(spec.drain_s_max))
+    fleet.controller.post(DrainOrdered())
+    lame_duck_s = spec.lame_duck_s if first == signal.SIGTERM else 0.0
+    draining = asyncio.create_task(gateway.drain(lame_duck_s, spec.drain_s_max))
+    second = asyncio.create_task(signals.second())
+    await asyncio.wait((draining, second), return_when=asyncio.FIRST_COMPLETED)
+    if not second.done():
+        second.cancel()
+        return 0
+    await gateway.close()
+    await draining
+    return 128 + second.result()
+
+
+class _Signals:
+    """SIGTERM and SIGINT, in the order they come; more than two say nothing new."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._told: list[asyncio.Future[int]] = [loop.create_future(), loop.create_future()]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._tell, number)
+
+    async def first(self) -> int:
+        """Wait for the first."""
+        return await self._told[0]
+
+    async def second(self) -> int:
+        """Wait for the second."""
+        return await self._told[1]
+
+    def _tell(self, number: int) -> None:
+        for future in self._told:
+            if not future.done():
+                future.set_result(number)
+                return
+
+
+@asynccontextmanager
+async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -> AsyncGenerator[Gateway, None]:
+    async with AsyncExitStack() as stack:
+        access = _open_access_log(spec, stack)
+        gateway = Gateway(
+            fleet.controller, fleet.dialects, KeyRing(spec.keys), spec.limits, metrics=metrics, access=access
+        )
+        stack.push_async_callback(gateway.close)
+        try:
+            await gateway.open(split_address(spec.listen))
+        except OSError as error:
+            raise _taken(spec.listen, "listen", error) from error
+        yield gateway
+
+
+async def _open_admin(
+    spec: ServiceSpec, fleet: OpenFleet, gateway: Gateway, metrics: Metrics, stack: AsyncExitStack
+) -> Server | None:
+    if spec.admin_listen == ADMIN_OFF:
+        return None
+    controller = fleet.controller
+    explainer = Explainer(fleet.ring.steps, lambda: set(fleet.models), gateway.recent.find)
+    collector = ToqueCollector(metrics, controller.view)
+    sources = AdminSources(
+        view=controller.view,
+        status=controller.status,
+        why=explainer.why,
+        metrics=lambda: _expose(collector),
+    )
+    handler = AsgiHandler(admin_app(sources))
+    try:
+        server = await listen(split_address(spec.admin_listen), handler, LimitSpec())
+    except OSError as error:
+        raise _taken(spec.admin_listen, "admin_listen", error) from error
+    stack.push_async_callback(handler.close)
+    stack.push_async_callback(server.close)
+    return server
+
+
+def _open_access_log(spec: ServiceSpec, stack: AsyncExitStack) -> AccessLog | None:
+    where = spec.records.access_log
+    if not where:
+        return None
+    sink = sys.stderr.buffer if where == "-" else stack.enter_context(_append(where))
+    access = AccessLog(cast(BinaryIO, sink), time.time)  # noqa: TID251 - access lines tell the wall clock
+    access.open()
+    stack.push_async_callback(access.close)
+    return access
+
+
+def _append(where: str) -> BinaryIO:
+    try:
+        return Path(where).open("ab", buffering=0)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the access log {where}: {error.strerror}", fix="set records.access_log"
+        ) from error
+
+
+def _expose(collector: ToqueCollector) -> tuple[bytes, str]:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _taken(address: str, setting: str, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"cannot listen on {address}: {error.strerror or error}",
+        fix=f"set {setting} to another address, or end what uses this one",
+    )
+
+
+def _url(address: str, port: int) -> str:
+    host, _ = split_address(address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
