@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -149,12 +150,12 @@ def test_a_conversation_keeps_its_turns_until_ctrl_d(api: Api) -> None:
     keyboard, screen = pty.openpty()
     argv = [sys.executable, "-m", "toque", "chat", "--url", api.url]
     environment = {**os.environ, "NO_COLOR": "1"}
-    with subprocess.Popen(argv, stdin=screen, stdout=screen, stderr=screen, env=environment) as talk:
+    with subprocess.Popen(argv, stdin=screen, stdout=screen, stderr=screen, env=environment) as talk, _ended(talk):
         os.close(screen)
         seen = _read_until(keyboard, b"> ")
         for question in (b"Why?\n", b"And then?\n"):
             os.write(keyboard, question)
-            seen += _read_until(keyboard, b"scattering.") + _read_until(keyboard, b"> ")
+            seen += _read_until(keyboard, b"> ", after=b"scattering.")
         os.write(keyboard, b"\x04")
         assert talk.wait(10) == Exit.DONE
     os.close(keyboard)
@@ -162,10 +163,19 @@ def test_a_conversation_keeps_its_turns_until_ctrl_d(api: Api) -> None:
     assert [len(asked["messages"]) for asked in api.asked] == [1, 3]  # type: ignore[arg-type]
 
 
-def _read_until(keyboard: int, mark: bytes) -> bytes:
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Leave no process behind, also when the story fails."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+def _read_until(keyboard: int, mark: bytes, after: bytes = b"") -> bytes:
     seen = b""
-    while mark not in seen:
-        ready, _, _ = select.select([keyboard], [], [], 10)
+    while mark not in (seen.partition(after)[2] if after else seen):
+        ready, _, _ = select.select([keyboard], [], [], 20)
         assert ready, seen
         seen += os.read(keyboard, 4096)
     return seen
