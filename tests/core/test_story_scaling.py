@@ -81,16 +81,17 @@ def test_the_classic_rate_rule_steps_up_holds_and_steps_down() -> None:
     assert interval(0, now=30.0) == [], "minimum warm"
 
 
-def test_the_rate_rule_wakes_an_empty_pool() -> None:
+def test_the_rate_rule_wants_one_replica_while_somebody_waits_for_an_empty_pool() -> None:
     bounds = ReplicaBounds(minimum_warm=0, maximum=3)
-    spec = PoolSpec("chat", replicas=bounds, scaling=ScalingSpec("rate"), queue=QueueSpec(length_max=0))
-    story = Story(spec)
-    assert starts(story.at(10.0, arrival(1))) == [1]
-    story.at(10.5, ReplicaFailed(1, FailureCause.EXITED, "it died"))
-    assert starts(story.until(11.0)) == [2]
-    story.at(12.0, ReplicaFailed(2, FailureCause.EXITED, "it died"))
-    assert starts(story.until(13.0)) == [3]
-    assert only(story.until(15.0), RecordDecision)[0].decision.desired.reason.startswith("scaling down: 0.20 requests/s")
+    story = Story(PoolSpec("chat", replicas=bounds, scaling=ScalingSpec("rate")))
+    story.at(10.0, arrival(1))
+    story.at(14.9, ReplicaFailed(1, FailureCause.EXITED, "it died"))
+    (record,) = only(story.until(15.0), RecordDecision)
+    assert (record.decision.desired.replicas, record.decision.desired.reason) == (1, "a request waits")
+    story.at(16.0, Abandoned(1))
+    story.at(19.9, ReplicaFailed(2, FailureCause.EXITED, "it died"))
+    (record,) = only(story.until(20.0), RecordDecision)
+    assert (record.decision.desired.replicas, record.decision.after) == (0, 0)
 
 
 def test_a_fixed_pool_has_its_number_and_keeps_it() -> None:

@@ -2,7 +2,7 @@
 
 Law: demand is in flight + waiting, averaged over a long (stable) and a short (burst) window. The larger average decides, so
 a burst adds replicas at once and only a calm that lasted through the stable window takes them away (the idea of Knative's
-two windows).
+two windows). An empty pool is started by a request, never by the memory of load.
 """
 
 from math import ceil
@@ -27,6 +27,8 @@ class Concurrency:
 
     def desire(self, seen: Observation, now: float) -> Desired:
         """Want the larger of what both windows ask for."""
+        if not (seen.ready or seen.starting or seen.in_flight or seen.waiting):
+            return Desired(0, "no replicas, and nobody asks")
         demand, window = max((seen.demand_stable, "stable"), (seen.demand_burst, "burst"))
         wanted = ceil(demand / self._target - NOISE)
         return Desired(

@@ -19,11 +19,10 @@ class Rate:
         self._target = spec.scaling.target or TARGET_PER_S
 
     def desire(self, seen: Observation, now: float) -> Desired:
-        """Compare and step; a pool without replicas wants one as soon as anything arrived or waits."""
+        """Compare and step; a pool without replicas wants one while anybody waits."""
         size = seen.ready + seen.starting
         if not size:
-            wanted = 1 if seen.arrivals_per_s or seen.waiting else 0
-            return Desired(wanted, "a request arrived" if wanted else "no requests")
+            return Desired(1, "a request waits") if seen.waiting else Desired(0, "no replicas, and nobody asks")
         rate = seen.arrivals_per_s / size
         told = f"{rate:.2f} requests/s per replica against a target of {self._target:g}"
         if rate > self._target:
