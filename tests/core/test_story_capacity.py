@@ -40,7 +40,6 @@ def shortage(story: Story, name: str) -> str:
     return story.fleet.pools[name].supply.shortage
 
 
-
 def test_what_does_not_fit_is_not_started_and_the_reason_is_told() -> None:
     story = machine(10, model("a", 4, minimum_warm=3, maximum=3))
     assert starts(story.until(0.0)) == [1, 2]
@@ -83,7 +82,9 @@ def test_a_replica_larger_than_estimated_leaves_no_room_for_another() -> None:
 
 def test_gpu_memory_is_measured_too() -> None:
     spec = PoolSpec("a", footprint=Resources(1 * GIB, 1.0, 8 * GIB))
-    story = Story(spec, PoolSpec("b", footprint=Resources(gpu_memory_bytes=8 * GIB)), capacity=Resources(GIB, 4, 9 * GIB))
+    story = Story(
+        spec, PoolSpec("b", footprint=Resources(gpu_memory_bytes=8 * GIB)), capacity=Resources(GIB, 4, 9 * GIB)
+    )
     assert starts(story.until(0.0)) == [1]
     assert shortage(story, "b") == "needs 8192 MiB of GPU memory, 1024 MiB left"
     assert starts(story.at(1.0, ReplicaReady(1, Resources(gpu_memory_bytes=1 * GIB)))) == [2]

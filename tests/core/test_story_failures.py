@@ -1,8 +1,8 @@
 """Stories of failure: retries, doubt and probes, deaths, back-off and crash loops."""
 
 import pytest
-from tests.core.story import Story, arrival, only, refusals, routes, starts, stops, warm
 
+from tests.core.story import Story, arrival, only, refusals, routes, starts, stops, warm
 from toque.model.messages import (
     Abandoned,
     Dispatch,
@@ -129,7 +129,7 @@ def test_without_attempts_nothing_is_tried_again() -> None:
 def test_o03_an_exhausted_budget_stops_retries_until_one_of_them_ends() -> None:
     story = warm(chat(slots=10, retry=RetrySpec(budget_min=1, budget_ratio=0.2)))
     story.at(1.0, *map(arrival, range(1, 11)))  # ten in flight allow two retries
-    error = [Failed(ticket, FailureKind.ERROR) for ticket in range(0, 11)]
+    error = [Failed(ticket, FailureKind.ERROR) for ticket in range(11)]
     assert routes(story.at(2.0, error[1], error[2])) == [(1, 2), (2, 1)]
     assert refusals(story.at(3.0, error[3])) == [(3, "upstream_lost")]
     story.at(4.0, Finished(1))
@@ -227,7 +227,9 @@ def test_a_death_may_be_told_after_the_loss_of_its_requests() -> None:
     assert story.at(20.0, lost(1)) == [ProbeReplica(1)]
     assert story.at(20.1, death(1)) == []
     assert starts(story.until(20.6)) == [2]
-    assert only(story.ready(25.0, 2), Dispatch) == [Dispatch(1, 2, 5.0)], "it waited for a replica to load since it was put back"
+    assert only(story.ready(25.0, 2), Dispatch) == [Dispatch(1, 2, 5.0)], (
+        "it waited for a replica to load since it was put back"
+    )
 
 
 def test_a_replica_that_dies_while_it_stops_was_no_failure() -> None:

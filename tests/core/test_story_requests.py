@@ -3,7 +3,6 @@
 from math import inf
 
 from tests.core.story import Story, arrival, only, refusals, routes, starts, warm
-
 from toque.model.messages import Abandoned, Dispatch, Failed, Finished, Refuse, ReplicaReady
 from toque.model.spec import ColdStart, PoolSpec, QueueSpec, ReplicaBounds
 from toque.model.ticket import FailureKind
@@ -187,7 +186,9 @@ def test_o14_those_who_wait_for_a_cold_model_are_refused_at_their_own_deadline()
     assert refusals(story.until(99.0)) == [(2, "deadline_exceeded")]
     effects = story.until(100.0)
     assert refusals(effects) == [(1, "model_loading"), (3, "model_loading")]
-    assert all(1.0 <= refusal.retry_after_s <= 1.2 for refusal in only(effects, Refuse)), "it should be ready any moment"
+    assert all(1.0 <= refusal.retry_after_s <= 1.2 for refusal in only(effects, Refuse)), (
+        "it should be ready any moment"
+    )
 
 
 def test_a_request_for_a_cold_model_waits_longer_than_one_for_a_busy_model() -> None:

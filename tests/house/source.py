@@ -65,6 +65,7 @@ def _below(path: Path, roots: Iterable[Path]) -> bool:
     return any(path.is_relative_to(root) for root in roots)
 
 
+@cache
 def _parse(path: Path) -> Module:
     base = SOURCE if path.is_relative_to(SOURCE) else ROOT
     parts = path.relative_to(base).with_suffix("").parts

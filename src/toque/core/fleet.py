@@ -154,9 +154,7 @@ class Fleet:
 
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """After a pool changed: remember its next instant, whether it lacks room, and whether it can miss some."""
-        at = pool.next_wake()
-        if at < self._wake_at:  # only when time is up all pools are asked
-            self._wake_at = at
+        self._wake_at = min(self._wake_at, pool.next_wake())  # only when time is up all pools are asked
         if pool.supply.shortage:
             self._short[pool.spec.name] = None
         if self._short and (pool.supply.shortage or not pool.line):
