@@ -27,7 +27,6 @@ from toque.model.announcement import Announcement, Assumed, Fetching
 from toque.model.endpoint import Endpoint
 from toque.model.errors import CallerError
 from toque.model.service_spec import ServiceSpec
-from toque.model.spec import FleetSpec
 from toque.ports import AgentKind, Dialect, Driver, InferenceAgent, Journal, ReplicaAgent
 from toque.records.journal import Header, JournalFile, JournalRing
 from toque.records.ledger import Ledger
@@ -99,12 +98,14 @@ async def open_fleet(
         fleet_spec = plan_fleet(models, capacity, ledger)
         ring = JournalRing(spec.records.journal_ring)
         progress = Progress(announce)
+        born = asyncio.get_running_loop().time()
         controller = Controller(
             fleet_spec,
-            _journal(spec, ring, fleet_spec, stack),
+            _journal(spec, ring, Header(__version__, born, fleet_spec), stack),
             (ledger, progress),
             policies_for(fleet_spec),
             routers_for(fleet_spec),
+            born=born,
         )
         fleet = OpenFleet(models, controller, ring)
         stack.push_async_callback(fleet.close)
@@ -137,11 +138,9 @@ async def _with_source(model: ModelSpec, home: Path, announce: Announce) -> Mode
     return replace(model, agent=replace(model.agent, source=str(path)))
 
 
-def _journal(spec: ServiceSpec, ring: JournalRing, fleet_spec: FleetSpec, stack: AsyncExitStack) -> Journal:
+def _journal(spec: ServiceSpec, ring: JournalRing, header: Header, stack: AsyncExitStack) -> Journal:
     if not spec.records.journal:
         return ring
-    born = asyncio.get_running_loop().time()
-    header = Header(__version__, born, fleet_spec)
     journal = JournalFile(ring, Path(spec.records.journal), spec.records.journal_bytes_max, header)
     stack.push_async_callback(journal.close)
     return journal

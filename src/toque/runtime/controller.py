@@ -27,6 +27,7 @@ class Controller:
     """One per service, on one event loop.
 
     `journal` keeps every step; `watchers` (ledger, progress) see only starts and what drivers report, off the hot path.
+    `born` is the instant the journal's header names: load averages count from it, so a replay must have the very same.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class Controller:
         watchers: Sequence[Watcher] = (),
         policies: PolicyTable = POLICIES,
         routers: RouterTable = ROUTERS,
+        *,
+        born: float | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.born = self._loop.time()
+        self.born = self._loop.time() if born is None else born
         self._fleet = Fleet(spec, self.born, policies, routers)
         self._journal = journal
         self._watchers = watchers
