@@ -51,7 +51,7 @@ VERBS: Mapping[str, Entry] = {
     "why": Entry(
         "toque.cli.why",
         "tell a request's life, or a pool's last scaling decisions",
-        ("toque why chat", "toque why req_2f9c1a", "toque why chat --json"),
+        ("toque why chat", "toque why req-06e063b9d0960693", "toque why chat --json"),
     ),
     "chat": Entry(
         "toque.cli.chat",

@@ -6,6 +6,7 @@ Law: it proves or disproves; the first difference is shown with what was recorde
 import argparse
 from pathlib import Path
 
+from toque.app.plugins import policies_for
 from toque.cli.exits import Exit
 from toque.cli.layout import count
 from toque.cli.parser import add_json
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Replay a journal; fails when a decision differs."""
     with JournalReader(args.journal) as journal:
-        outcome = replay(journal.header.spec, journal.header.born, journal.steps())
-        born = journal.header.born
+        spec, born = journal.header.spec, journal.header.born
+        outcome = replay(spec, born, journal.steps(), policies_for(spec))
     if args.json:
         terminal.show_json(_plain(outcome))
     elif outcome.difference is None:
