@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.wire.raw import until
+from tests.wire.scripted import Script, read_request, replica
 from toque.model.agent_spec import Secret
 from toque.model.endpoint import Endpoint
 from toque.model.ticket import FailureKind
@@ -14,43 +16,7 @@ from toque.wire.call import CallLostError, call
 from toque.wire.client import HEAD_BYTES_MAX, Call, Headers
 from toque.wire.connections import Connections, encode_head
 
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"
-
-
-@contextlib.asynccontextmanager
-async def replica(script: Script) -> AsyncIterator[Endpoint]:
-    """A server that does what `script` says on each connection."""
-
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await script(reader, writer)
-        writer.close()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.ensure_future(serve(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Give the loop its turns until the condition holds."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    return await reader.readuntil(b"\r\n\r\n")
 
 
 async def answer_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

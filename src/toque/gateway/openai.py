@@ -160,16 +160,20 @@ def _check(body: Body) -> None:
 
 def _check_items(content: Raw, param: str) -> None:
     """Take a text, or a bounded list of texts, of numbers (tokens) or of lists of numbers."""
-    first = bytes(content[:1])
+    first = _first(content)
     if first == b'"':
         return
     if first != b"[":
         raise CallerError(f"`{param}` must be a text or a list.", param=param)
     items = _decode_items(content)
-    are_tokens = bool(items) and bytes(items[0][:1]).isdigit()
+    are_tokens = bool(items) and _first(items[0]).isdigit()
     if not items or len(items) > (INPUT_TOKENS_MAX if are_tokens else INPUTS_MAX):
         limit = INPUT_TOKENS_MAX if are_tokens else INPUTS_MAX
         raise CallerError(f"`{param}` must have 1 to {limit} items.", param=param)
+
+
+def _first(content: Raw) -> bytes:
+    return bytes(memoryview(content)[:1])
 
 
 def _invalid(reason: str) -> CallerError:

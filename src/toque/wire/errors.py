@@ -34,18 +34,19 @@ def encode_error_event(error: ToqueError) -> bytes:
 def encode_error(error: ToqueError, request_id: bytes, *, closes: bool, fields: bytes = b"") -> bytes:
     """Write the whole HTTP answer. `closes` announces the end of the connection; `fields` are further header fields."""
     body = encode_error_body(error)
-    return (
-        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nx-request-id: %b\r\n%b%bcontent-length: %d\r\n\r\n%b"
+    head = (
+        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nx-request-id: %b\r\n%b%b%bcontent-length: %d\r\n\r\n"
         % (
             error.status,
             REASON_PHRASES.get(error.status, b"Error"),
             request_id,
+            fields,
             retry_fields(error),
             b"connection: close\r\n" if closes else b"",
             len(body),
-            body,
         )
     )
+    return head + body
 
 
 def retry_fields(error: ToqueError) -> bytes:

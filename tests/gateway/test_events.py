@@ -1,0 +1,86 @@
+"""Events on their way through: U07 over all splits, what is taken out, and when an answer is whole."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.gateway.scripted import DONE, FINISH, TOKENS, USAGE, event
+from toque.gateway.events import EVENT_BYTES_MAX, EventStream, find_usage
+
+STREAM = b"".join([b": ping\n\n", *TOKENS, event({"content": '"usage":{'}), FINISH, USAGE, DONE])
+WITHOUT_USAGE = STREAM.replace(USAGE, b"")
+
+
+def passed(pieces: list[bytes], *, keeps_usage: bool = False) -> tuple[bytes, EventStream]:
+    events = EventStream(keeps_usage=keeps_usage)
+    out = b"".join([events.feed(piece) for piece in pieces])
+    return out + events.rest(), events
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+def test_u07_every_split_in_two_gives_the_same_bytes_and_counts(newline: bytes) -> None:
+    stream, expected = STREAM.replace(b"\n", newline), WITHOUT_USAGE.replace(b"\n", newline)
+    for at in range(len(stream) + 1):
+        out, events = passed([stream[:at], stream[at:]])
+        assert out == expected
+        assert (events.prompt_tokens, events.output_tokens) == (3, 4)
+        assert events.is_whole()
+
+
+def test_u07_byte_by_byte_is_the_same() -> None:
+    assert passed([STREAM[at : at + 1] for at in range(len(STREAM))])[0] == WITHOUT_USAGE
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12), st.booleans())
+def test_u07_any_split_is_the_same(cuts: list[int], keeps_usage: bool) -> None:
+    edges = [0, *sorted(cuts), len(STREAM)]
+    out, _ = passed([STREAM[a:b] for a, b in itertools.pairwise(edges)], keeps_usage=keeps_usage)
+    assert out == (STREAM if keeps_usage else WITHOUT_USAGE)
+
+
+def test_what_is_passed_on_is_always_whole_events() -> None:
+    events = EventStream(keeps_usage=False)
+    for at in range(0, len(STREAM), 7):
+        out = events.feed(STREAM[at : at + 7])
+        assert not out or out.endswith(b"\n\n")
+
+
+def test_u08_an_event_without_an_end_is_refused() -> None:
+    events = EventStream(keeps_usage=False)
+    with pytest.raises(ValueError, match="without an end"):
+        events.feed(b"data: " + b"x" * EVENT_BYTES_MAX)
+
+
+def test_usage_in_every_chunk_stays_and_the_last_counts() -> None:
+    pieces = [
+        event({"content": "a"}, usage=None),
+        event({"content": "b"}, usage={"prompt_tokens": 3, "completion_tokens": 1}),
+        event({}, "stop", usage={"prompt_tokens": 3, "completion_tokens": 2}),
+    ]
+    out, events = passed([*pieces, DONE])
+    assert out == b"".join([*pieces, DONE])
+    assert events.output_tokens == 2
+
+
+def test_text_that_looks_like_a_mark_is_text() -> None:
+    pieces = [event({"content": '"finish_reason":"stop" data: [DONE]'}), event({"content": 'x "usage":{"a":1}'})]
+    out, events = passed(pieces)
+    assert out == b"".join(pieces)
+    assert not events.is_whole()
+    assert events.output_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        (b'{"usage": {"prompt_tokens": 1, "completion_tokens": 2}}', (1, 2)),
+        (b'{"usage":{"completion_tokens":2,"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}}', (1, 2)),
+        (b'{"usage":{"prompt_tokens":5,"total_tokens":5}}', (5, 0)),
+        (b'{"usage":null}', (0, 0)),
+        (b"{}", (0, 0)),
+    ],
+)
+def test_usage_is_found_in_a_plain_answer(body: bytes, usage: tuple[int, int]) -> None:
+    assert find_usage(body) == usage
