@@ -71,3 +71,10 @@ def test_every_link_between_pages_leads_somewhere() -> None:
                 yield f"{page.relative_to(ROOT).as_posix()}:{target}"
 
     hold("link", (link for page in tracked() if page.suffix == ".md" for link in dead(page)))
+
+
+def test_the_index_of_the_docs_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    pages = (path.relative_to(ROOT / "docs") for path in tracked() if path.is_relative_to(ROOT / "docs"))
+    told = (page for page in pages if page.suffix == ".md" and page.parts[0] not in {"adr", "README.md"})
+    hold("index", (page.as_posix() for page in told if f"]({page.as_posix()})" not in index))
