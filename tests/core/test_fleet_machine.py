@@ -193,6 +193,4 @@ FleetMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
-
-class TestFleet(FleetMachine.TestCase):  # type: ignore[misc, name-defined]
-    """Run by pytest."""
+TestFleet = FleetMachine.TestCase

@@ -24,10 +24,7 @@ class Guard:
 
     def seen(self, demand: int, now: float) -> None:
         """Learn whether there is any demand at all; idleness counts from its end."""
-        if demand:
-            self._idle_since = None
-        elif self._idle_since is None:
-            self._idle_since = now
+        self._idle_since = None if demand else now
 
     def bound(self, replicas: int) -> int:
         """Return the number nearest to `replicas` that is neither below minimum warm nor above maximum."""
@@ -53,7 +50,7 @@ class Guard:
             return Desired(live, f"{desired.reason}; no shrinking until one window has filled")
         if live == 1:  # 2
             if self._idle_long_enough(now):
-                return desired
+                return _told(0, desired, 0)
             return Desired(1, f"{desired.reason}; the last replica stays {self._bounds.idle_to_zero_s:g} s")
         if highest >= live:  # 3
             return Desired(live, f"{desired.reason}; lower demand has not lasted {self._bounds.scale_down_delay_s:g} s")

@@ -53,11 +53,7 @@ class Supply:
         """Stop a draining replica that has finished, or whose grace is over."""
         is_draining = replica.state is ReplicaState.DRAINING
         if is_draining and (not replica.in_flight or now >= replica.drain_until):
-            self.stop(replica, now, out, reason)
-
-    def stop(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
-        """Order the end of a replica."""
-        if self.roster.step(replica, Step.STOPPED, now):
+            self.roster.step(replica, Step.STOPPED, now)
             out.append(StopReplica(replica.id, reason))
 
     def ready(self, replica: Replica, measured: Resources) -> None:
