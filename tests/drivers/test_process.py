@@ -225,6 +225,14 @@ async def test_a_replica_may_be_stopped_before_it_is_ready(tmp_path: Path) -> No
         assert "ReplicaReady" not in made.reports.names()
 
 
+async def test_a_replica_that_dies_while_it_is_stopped_is_stopped(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        os.kill(await ready(made), signal.SIGKILL)
+        made.driver.stop(1)
+        await made.reports.first(ReplicaStopped)
+        assert made.reports.names() == [*IN_ORDER, "ReplicaStopped"]
+
+
 async def test_closing_ends_all_replicas_and_leaves_no_trace(tmp_path: Path) -> None:
     descriptors = open_descriptors()
     made = Bench(tmp_path)

@@ -16,6 +16,7 @@ from toque.drivers.status import Phase, Status
 from toque.model.agent_spec import ModelSpec, Secret
 from toque.model.endpoint import Endpoint
 from toque.model.messages import (
+    Event,
     FailureCause,
     ReplicaFailed,
     ReplicaHealthy,
@@ -90,7 +91,7 @@ class ReplicaLife:
             self.endpoint = None
             await child.end(STOP_GRACE_S)
             leftovers.strike(page)
-        self._report(failure or ReplicaStopped(self._id))
+        self._report(ReplicaStopped(self._id) if failure is None or self._stop.done() else failure)
 
     async def _until_over(self, child: Child) -> ReplicaFailed | None:
         """Whichever comes first: 1. the order to stop (None), 2. a death, 3. giving the replica up."""
@@ -124,9 +125,9 @@ class ReplicaLife:
             return ReplicaFailed(self._id, FailureCause.START_TIMEOUT, reason)
         self._memory_bytes = await asyncio.to_thread(measure_group_bytes, child.pid)
         probes = Connections(Endpoint("127.0.0.1", port, "", key=self._secret), idle_max=1, is_ours=self.is_alive)
-        self._health = Health(probes, self._model.agent.health_interval_s, self._tell_health)
+        self._health = Health(probes, self._model.agent.health_interval_s, lambda: self._tell(ReplicaHealthy(self._id)))
         self.endpoint = Endpoint("127.0.0.1", port, key=self._secret)
-        self._report(ReplicaReady(self._id, Resources(self._memory_bytes, float(self._model.agent.threads))))
+        self._tell(ReplicaReady(self._id, Resources(self._memory_bytes, float(self._model.agent.threads))))
         try:
             await self._health.watch()
         finally:
@@ -134,21 +135,21 @@ class ReplicaLife:
         child.kill()
         return ReplicaFailed(self._id, FailureCause.UNHEALTHY, "did not answer its health probes")
 
-    def _tell_health(self) -> None:
-        self._report(ReplicaHealthy(self._id))
+    def _tell(self, event: Event) -> None:
+        """Report, unless the end was ordered: from then on only the end is news."""
+        if not self._stop.done():
+            self._report(event)
 
     def _hear(self, status: Status) -> None:
-        """Take a status of the child; what comes after the order to stop concerns nobody any more."""
-        if self._stop.done():
-            return
+        """Take a status of the child."""
         match status.phase:
             case Phase.SPAWNED:
-                self._report(ReplicaSpawned(self._id))
+                self._tell(ReplicaSpawned(self._id))
             case Phase.LOADING:
                 self._advance(status.progress)
             case Phase.LOADED:
                 self._advance(1.0)
-                self._report(ReplicaLoaded(self._id))
+                self._tell(ReplicaLoaded(self._id))
             case Phase.READY if not self._port.done():
                 self._port.set_result(status.port)
             case Phase.FAILED:
