@@ -5,7 +5,11 @@ from typing import Protocol, TypeAlias
 
 from toque.core.scaling.concurrency import Concurrency
 from toque.core.scaling.fixed import Fixed
+from toque.core.scaling.hpa import Hpa
+from toque.core.scaling.keda import Keda
+from toque.core.scaling.kpa import Kpa
 from toque.core.scaling.rate import Rate
+from toque.core.scaling.ray_serve import RayServe
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
 
@@ -26,5 +30,9 @@ PolicyTable: TypeAlias = Mapping[str, Callable[[PoolSpec], Policy]]
 POLICIES: PolicyTable = {
     "concurrency": Concurrency,
     "fixed": Fixed,
+    "hpa": Hpa,
+    "keda": Keda,
+    "kpa": Kpa,
     "rate": Rate,
+    "ray_serve": RayServe,
 }
