@@ -94,7 +94,7 @@ class ReplicaLife:
         self._report(ReplicaStopped(self._id) if failure is None or self._stop.done() else failure)
 
     async def _until_over(self, child: Child) -> ReplicaFailed | None:
-        """Whichever comes first: 1. the order to stop (None), 2. a death, 3. giving the replica up."""
+        """Whichever comes first: 1. the order to stop (None), 2. giving the replica up, which kills it, 3. a death."""
         serving = asyncio.create_task(self._serve(child))
         try:
             over: set[asyncio.Future[None] | asyncio.Future[int] | asyncio.Task[ReplicaFailed]]
@@ -102,9 +102,9 @@ class ReplicaLife:
             await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.done():  # 1
                 return None
-            if child.exited.done():  # 2
-                return self._death(child)
-            return serving.result()  # 3
+            if serving.done():  # 2
+                return serving.result()
+            return self._death(child)  # 3
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
