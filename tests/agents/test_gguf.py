@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from toque.agents.gguf import fault_of
@@ -99,6 +99,7 @@ def test_r09_a_path_that_is_no_file_is_told(tmp_path: Path) -> None:
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(changes=[(69, 128)])  # a length beyond 2**63
 @given(changes=st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=8))
 def test_s19_whatever_bytes_are_changed_the_answer_is_a_sentence_or_none(
     path: Path, changes: list[tuple[int, int]]

@@ -92,7 +92,7 @@ class _Header:
         try:
             for _ in range(count):
                 position += 8 + _unpack_length(content, position)[0]
-        except struct.error:
+        except (struct.error, OverflowError):  # beyond the end, or beyond any file
             position = self.size + 1
         self.skip(position - self.position)
 
