@@ -32,17 +32,21 @@ class Caller:
 
 
 EVERYBODY = Caller("local", frozenset(), ServiceClass.INTERACTIVE)
+_NOBODY = ("", EVERYBODY)  # its digest is that of no key
 
 
 class KeyRing:
     """All keys. Without any, everybody passes: app.py then refuses to listen on anything but loopback (S01)."""
 
     def __init__(self, keys: Iterable[KeySpec]) -> None:
-        self._keys = {key.sha256.lower(): key for key in keys}
+        self._known = {
+            key.sha256.lower(): (key.sha256.lower(), Caller(key.name, key.models, ServiceClass(key.service_class)))
+            for key in keys
+        }
 
     def identify(self, headers: Headers) -> Caller:
         """Find the caller by `Authorization: Bearer KEY` or `x-api-key: KEY`. Raises `CallerError` (401)."""
-        if not self._keys:
+        if not self._known:
             return EVERYBODY
         sent = headers.get(b"x-api-key")
         if sent is None:
@@ -50,10 +54,10 @@ class KeyRing:
             if scheme.lower() != b"bearer":
                 raise _not_known("An API key is needed: send it as `Authorization: Bearer KEY`.")
         digest = hashlib.sha256(sent.strip()).hexdigest()
-        key = self._keys.get(digest)
-        if key is None or not hmac.compare_digest(key.sha256.lower(), digest):
+        known, caller = self._known.get(digest, _NOBODY)
+        if not hmac.compare_digest(known, digest):
             raise _not_known("This API key is not known here.")
-        return Caller(key.name, key.models, ServiceClass(key.service_class))
+        return caller
 
 
 def _not_known(message: str) -> CallerError:

@@ -26,8 +26,12 @@ from toque.model.ticket import ServiceClass
 from toque.model.value import value
 from toque.ports import Dialect
 
+CHAT = "/chat/completions"
+STREAMED = frozenset({CHAT, "/completions"})
+"""Paths whose answers may be streams."""
+
 SHAPES: Mapping[str, type[Body]] = {
-    "/chat/completions": ChatBody,
+    CHAT: ChatBody,
     "/completions": CompletionBody,
     "/embeddings": EmbeddingBody,
 }
@@ -45,10 +49,14 @@ _encode = msgspec.json.Encoder().encode
 
 @value
 class Ask:
-    """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it."""
+    """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it.
+
+    `collects`: the client wants a plain answer, and the replica is asked for a stream.
+    """
 
     model: str
     streams: bool
+    collects: bool
     wants_usage: bool
     service_class: ServiceClass
     body: bytes
@@ -88,8 +96,11 @@ class BodyReader:
         options = body.stream_options
         wants_usage = streams and isinstance(options, StreamOptions) and options.include_usage is True
         service_class = ServiceClass.BATCH if body.service_tier == "flex" else ServiceClass.INTERACTIVE
+        collects = dialect.streams_only and not streams and self._path in STREAMED
+        if collects:
+            body.stream = True
         self._translate(body, dialect.model, self._foreign[model])
-        return Ask(model, streams, wants_usage, service_class, _encode(body))
+        return Ask(model, streams, collects, wants_usage, service_class, _encode(body))
 
     def _decoded(self, content: bytes) -> Body:
         """Turn bytes into a body. The decoder refuses NaN, lone surrogates and a byte order mark by itself."""

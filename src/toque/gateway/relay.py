@@ -5,7 +5,8 @@ the client and the server's sweep call it.
 """
 
 from toque.gateway.attempt import Attempt, PlainAttempt, StreamAttempt
-from toque.gateway.openai import Ask
+from toque.gateway.collect import CollectedAttempt
+from toque.gateway.openai import CHAT, Ask
 from toque.gateway.outlet import EVENT_STREAM, Outlet
 from toque.gateway.surroundings import Surroundings
 from toque.gateway.verdict import Verdict, lost, no_first_token, no_next_token, too_late
@@ -81,7 +82,7 @@ class Relay:
         """Hand in the ticket."""
         errand = self._errand
         ticket = Ticket(self._ticket_id, errand.ask.model, errand.deadline, errand.service_class, errand.tenant)
-        self._around.recent.remember(errand.request_id.decode("ascii"), self._ticket_id)
+        self._around.recent.remember(errand.request_id, self._ticket_id)
         self._around.fleet.submit(ticket, self)
 
     # ---- the core calls
@@ -100,10 +101,7 @@ class Relay:
         if upstream is None:
             self.failed(lost(FailureKind.NOT_SENT))
             return
-        if errand.ask.streams:
-            self._attempt = StreamAttempt(self, keeps_usage=errand.ask.wants_usage)
-        else:
-            self._attempt = PlainAttempt(self, held_bytes_max=around.limits.stream_buffer_bytes)
+        self._attempt = self._new_attempt()
         upstream.send(self._attempt, errand.path, errand.fields, errand.ask.body)
 
     def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
@@ -113,6 +111,14 @@ class Relay:
             error = self._last_error
         self._outlet.fail(error)
         self._record(error.status, error.code)
+
+    def _new_attempt(self) -> Attempt:
+        ask = self._errand.ask
+        if ask.streams:
+            return StreamAttempt(self, keeps_usage=ask.wants_usage)
+        if ask.collects:
+            return CollectedAttempt(self, is_chat=self._errand.path == CHAT)
+        return PlainAttempt(self, held_bytes_max=self._around.limits.stream_buffer_bytes)
 
     # ---- the attempt calls
 

@@ -12,10 +12,10 @@ class RecentTickets:
     __slots__ = ("_order", "_tickets")
 
     def __init__(self, length: int = 20_000) -> None:
-        self._order: deque[str] = deque(maxlen=length)
-        self._tickets: dict[str, int] = {}
+        self._order: deque[bytes] = deque(maxlen=length)
+        self._tickets: dict[bytes, int] = {}
 
-    def remember(self, request_id: str, ticket_id: int) -> None:
+    def remember(self, request_id: bytes, ticket_id: int) -> None:
         """Keep one. Of two requests with one id, which clients may send, the later counts."""
         if len(self._order) == self._order.maxlen:
             self._tickets.pop(self._order[0], None)
@@ -24,4 +24,4 @@ class RecentTickets:
 
     def find(self, request_id: str) -> int | None:
         """Return the ticket's number; None when nothing is remembered of the id."""
-        return self._tickets.get(request_id)
+        return self._tickets.get(request_id.encode())

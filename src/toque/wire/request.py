@@ -15,65 +15,61 @@ _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-t
 
 
 class Request:
-    """Method, target, header fields (names in lower case) and, once it is complete, the body."""
+    """Method, target, header fields (names in lower case) and the whole body."""
 
     __slots__ = ("body", "headers", "is_http_1_0", "keeps_alive", "method", "target")
 
-    def __init__(self) -> None:
-        self.method = b""
-        self.target = b""
-        self.headers: Headers = {}
-        self.body = b""
-        self.is_http_1_0 = False
+    def __init__(self, method: bytes, target: bytes, headers: Headers, *, is_http_1_0: bool = False) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.is_http_1_0 = is_http_1_0
         self.keeps_alive = True
+        self.body = b""
 
     @property
     def path(self) -> bytes:
         """The target without its query; raw, nothing decoded or normalised."""
         return self.target.partition(b"?")[0]
 
-    def add_field(self, name: bytes, content: bytes) -> None:
-        """Take one header field; one that comes twice is joined by a comma, or refused where that would be ambiguous."""
-        name = name.lower()
-        known = self.headers.get(name)
-        if known is None:
-            self.headers[name] = content
-        elif name in _ONCE:
-            raise CallerError(
-                f"The header field {name.decode('ascii')} came twice; send it once.", code="invalid_value"
-            )
-        else:
-            self.headers[name] = b"%b, %b" % (known, content)
 
-    def head_bytes(self) -> int:
-        """Size of the header fields as they were sent, up to optional blanks."""
-        return sum(len(name) + len(content) + 4 for name, content in self.headers.items())
+def add_repeated(headers: Headers, name: bytes, content: bytes) -> None:
+    """Join a field that came before, or raise `CallerError` where two of it would be ambiguous."""
+    if name in _ONCE:
+        raise CallerError(f"The header field {name.decode('ascii')} came twice; send it once.")
+    headers[name] = b"%b, %b" % (headers[name], content)
 
 
-def check_head(request: Request, version: str, limits: LimitSpec) -> None:
+def check_head(request: Request, limits: LimitSpec) -> None:
     """Raise `CallerError` for a head that breaks a rule or a limit. The parser has refused other ambiguities before."""
+    headers = request.headers
     if len(request.target) > limits.url_bytes_max:
         raise CallerError(f"The URL is longer than {limits.url_bytes_max} bytes.", status=414, code="uri_too_long")
-    if len(request.headers) > limits.header_fields_max:
+    if len(headers) > limits.header_fields_max:
         raise too_many_header_bytes(limits)
-    if version not in {"1.1", "1.0"}:
-        raise CallerError("This server speaks HTTP/1.1.")
-    host = request.headers.get(b"host")
-    if host is None and version == "1.1":
-        raise CallerError("The header field Host is missing.")
-    if host is not None and _HOST.fullmatch(host) is None:
+    host = headers.get(b"host")
+    if host is None:
+        if not request.is_http_1_0:
+            raise CallerError("The header field Host is missing.")
+    elif _HOST.fullmatch(host) is None:
         raise CallerError("The header field Host is malformed; it must be a name or an address, and maybe a port.")
-    if b"transfer-encoding" in request.headers:
-        _check_transfer_encoding(request, version)
-    elif int(request.headers.get(b"content-length", 0)) > limits.body_bytes_max:
+    if b"transfer-encoding" in headers:
+        _check_transfer_encoding(request)
+    elif int(headers.get(b"content-length", 0)) > limits.body_bytes_max:
         raise body_too_large(limits)
 
 
-def _check_transfer_encoding(request: Request, version: str) -> None:
-    if version == "1.0" or b"content-length" in request.headers:
+def _check_transfer_encoding(request: Request) -> None:
+    if request.is_http_1_0 or b"content-length" in request.headers:
         raise CallerError("Transfer-Encoding does not go with HTTP/1.0 or with Content-Length.")
     if request.headers[b"transfer-encoding"].lower() != b"chunked":
         raise CallerError("The only Transfer-Encoding understood here is chunked.")
+
+
+def check_head_bytes(headers: Headers, limits: LimitSpec) -> None:
+    """Raise `CallerError` for too large a header, counted as it was sent, up to optional blanks."""
+    if sum(len(name) + len(content) + 4 for name, content in headers.items()) > limits.header_bytes_max:
+        raise too_many_header_bytes(limits)
 
 
 def body_too_large(limits: LimitSpec) -> CallerError:
