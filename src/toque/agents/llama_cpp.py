@@ -47,7 +47,8 @@ class LlamaCpp:
     def dialect(self, spec: AgentSpec) -> Dialect:
         """Chat and completions, embeddings where they are switched on."""
         routes = {CHAT, COMPLETIONS, EMBEDDINGS} if spec.embeddings else {CHAT, COMPLETIONS}
-        return Dialect(frozenset(routes), REQUEST_FIELDS | ENGINE_FIELDS | frozenset(spec.fields))
+        fields = REQUEST_FIELDS | ENGINE_FIELDS | frozenset(spec.fields)
+        return Dialect(frozenset(routes), fields, streams_only=True)
 
     def connect(self, endpoint: Endpoint, model: ModelSpec) -> ReplicaAgent:
         """Return the contract over one replica."""

@@ -195,8 +195,8 @@ class Relay:
     def _watch(self, attempt: Attempt, now: float) -> None:
         """See whether the attempt moves.
 
-        1. Something came, or it is us who do not read. 2. Silence in the middle. 3. Silence from the start: only of a
-        stream is it known when the first token is due.
+        1. Something came, or it is us who do not read. 2. Silence in the middle. 3. Silence from the start: only where the
+        replica streams is it known when the first token is due.
         """
         limits = self._around.limits
         silent_s = now - self._moved_at
@@ -206,7 +206,7 @@ class Relay:
         elif self._first_at:  # 2
             if silent_s > limits.inter_token_s:
                 self._give_up(no_next_token())
-        elif self._errand.ask.streams:  # 3
+        elif self._errand.ask.streams or self._errand.ask.collects:  # 3
             if silent_s > limits.ttft_s:
                 self._give_up(no_first_token())
             elif self._outlet.has_begun:
