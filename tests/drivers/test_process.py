@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+import uvloop
 
 from tests.drivers.bench import Bench, bench, has_ended, model, until
 from toque.model.agent_spec import ModelSpec, Secret
@@ -231,6 +232,21 @@ async def test_a_replica_that_dies_while_it_is_stopped_is_stopped(tmp_path: Path
         made.driver.stop(1)
         await made.reports.first(ReplicaStopped)
         assert made.reports.names() == [*IN_ORDER, "ReplicaStopped"]
+
+
+def test_uvloop_tells_and_ends_the_same(tmp_path: Path) -> None:
+    async def story() -> list[str]:
+        async with bench(tmp_path, "family") as made:
+            os.kill(await ready(made), signal.SIGKILL)
+            await made.reports.first(ReplicaFailed)
+            made.driver.start(2, model())
+            await until(lambda: made.driver.endpoint(2) is not None)
+            made.driver.stop(2)
+            await made.reports.first(ReplicaStopped)
+            return made.reports.names()
+
+    told = uvloop.run(story())
+    assert told == [*IN_ORDER, "ReplicaFailed", *IN_ORDER, "ReplicaStopped"]
 
 
 async def test_closing_ends_all_replicas_and_leaves_no_trace(tmp_path: Path) -> None:
