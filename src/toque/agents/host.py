@@ -25,7 +25,7 @@ class HostOrder:
     model: str
 
     def argv(self) -> tuple[str, ...]:
-        """Return the command line. -P: a file called json.py in the working directory must not be imported."""
+        """Return the command line. -P: a file called json.py in the working directory must not be imported here."""
         return (sys.executable, "-P", "-m", MODULE, json.dumps(asdict(self)))
 
 

@@ -63,7 +63,7 @@ async def _live(order: HostOrder, secret: Secret, pipe: StatusPipe) -> None:
 
 def _make(order: HostOrder, pipe: StatusPipe) -> InferenceAgent:
     module, _, name = order.class_path.partition(":")
-    sys.path.append(str(Path.cwd()))
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it; all of ours is imported already
     try:
         agent: InferenceAgent = getattr(import_module(module), name)(**order.options)
     except _FINAL as error:

@@ -31,8 +31,8 @@ class PythonKind(HostedKind):
 
 
 def _find(module: str) -> ModuleSpec | None:
-    """Look where the child will: it adds the current folder behind the others."""
-    folders: list[str] | None = [*sys.path, str(Path.cwd())]
+    """Look where the child will: it puts the current folder in front of the others."""
+    folders: list[str] | None = [str(Path.cwd()), *sys.path]
     found: ModuleSpec | None = None
     name = ""
     for part in module.split("."):
