@@ -91,7 +91,7 @@ async def open_fleet(
     spec = settings if isinstance(settings, ServiceSpec) else read_config(_path(settings), os.environ, {})
     home = state_dir(spec.records.state_dir, os.environ)
     capacity = fill_capacity(spec.capacity, measure_machine(), lambda text: announce(Assumed(text)))
-    models = tuple([settle_threads(await _with_source(model, home, announce), capacity.cores) for model in spec.models])
+    models = settle_threads([await _with_source(model, home, announce) for model in spec.models], capacity.cores)
     async with AsyncExitStack() as stack:
         ledger = Ledger(home / "ledger.json", {model.pool.name: model_identity(model) for model in models})
         stack.push_async_callback(ledger.close)

@@ -3,7 +3,7 @@
 Law: what the ledger measured on this machine beats any estimate, and every guess is announced.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +14,25 @@ from toque.records.ledger import Ledger
 
 PROCESS_BYTES = 64 * 2**20
 """A child process without a model: interpreter, engine and buffers."""
+THREADED = frozenset({"llama.cpp"})
+"""Agents whose engine is told how many threads to use."""
 CONTEXT_TOKEN_BYTES = 24 * 2**10
 """KV cache of one token of a small model (135M to 1B); bigger ones are measured at their first start."""
 
 
-def settle_threads(model: ModelSpec, cores: float) -> ModelSpec:
-    """Replace `threads = 0` by an even share of the cores among the pool's replicas, at least one."""
-    if model.agent.threads or not model.pool.elastic:
-        return model
-    threads = max(1, int(cores // model.pool.replicas.maximum))
-    return replace(model, agent=replace(model.agent, threads=threads))
+def settle_threads(models: Sequence[ModelSpec], cores: float) -> tuple[ModelSpec, ...]:
+    """Replace `threads = 0` of every model an engine of ours runs by an even share of the cores, at least one.
+
+    The share is that of all replicas there may be at once. Models without an engine of ours (user code, the fake) count no
+    cores unless the settings say so: nobody knows what they need.
+    """
+    engines = [model for model in models if model.agent.agent in THREADED]
+    replicas = sum(model.pool.replicas.maximum for model in engines)
+    share = max(1, int(cores // max(1, replicas)))
+    return tuple(
+        replace(model, agent=replace(model.agent, threads=model.agent.threads or share)) if model in engines else model
+        for model in models
+    )
 
 
 def model_identity(model: ModelSpec) -> str:

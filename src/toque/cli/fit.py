@@ -74,7 +74,7 @@ def _reach(pool: PoolSpec, room: Resources) -> Iterator[Finding]:
 
 def _plan(spec: ServiceSpec, environment: Mapping[str, str]) -> FleetSpec:
     capacity = fill_capacity(spec.capacity, measure_machine(), lambda _: None)
-    models = tuple(settle_threads(model, capacity.cores) for model in spec.models)
+    models = settle_threads(spec.models, capacity.cores)
     home = state_dir(spec.records.state_dir, environment)
     ledger = Ledger(home / "ledger.json", {model.pool.name: model_identity(model) for model in models})
     return plan_fleet(models, capacity, ledger)
