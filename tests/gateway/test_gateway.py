@@ -350,6 +350,6 @@ async def test_metrics_are_rendered_for_prometheus_with_bounded_labels() -> None
 def test_a_histogram_counts_up_to_its_bounds() -> None:
     metrics = Metrics()
     for ttft_ms in (1.0, 5.0, 6.0, 10_000_000.0):
-        metrics.count(Served("a", "b", 200, "ok", "t", "m", "interactive", attempts=1, ttft_ms=ttft_ms))
+        metrics.count(Served("a", "b", 200, "ok", "t", "m", "interactive", attempts=1, stream=True, ttft_ms=ttft_ms))
     cumulated = dict(metrics.models["m", "interactive"].ttft.cumulated())
     assert (cumulated["0.005"], cumulated["0.01"], cumulated["600.0"], cumulated["+Inf"]) == (2, 3, 3, 4)

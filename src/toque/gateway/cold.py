@@ -20,7 +20,10 @@ Json: TypeAlias = dict[str, object]
 
 HOT = {b"/v1" + path.encode("ascii"): path for path in SHAPES}
 """Request path -> path end, of the inference routes."""
-PROBES = frozenset({b"/livez", b"/readyz"})
+OPEN = frozenset({b"/livez", b"/readyz"})
+"""What answers without a key."""
+PROBES = OPEN | {b"/health", b"/startupz"}
+"""What machines ask each second: not recorded."""
 LOADING = frozenset({ReplicaState.STARTING, ReplicaState.LOADING, ReplicaState.WARMING})
 
 _READY = frozenset({ReplicaState.READY, ReplicaState.DOUBTED})
@@ -49,11 +52,11 @@ class ColdRoutes:
     def read(self, request: Request) -> Json:
         """Answer a request that is not for inference, or cannot be. Raises `CallerError` or `RefusedError`.
 
-        1. Without a key no word about what exists, but for the probes. 2. Inference while the gateway drains. 3. A path
+        1. Without a key no word about what exists, but that we live. 2. Inference while the gateway drains. 3. A path
         that is not there. 4. A method that is not.
         """
         path = request.path
-        caller = EVERYBODY if path in PROBES else self._identify(request)  # 1
+        caller = EVERYBODY if path in OPEN else self._identify(request)  # 1
         if path in HOT and request.method == b"POST":  # 2
             raise RefusedError(RefusalReason.DRAINING, 1.0)
         is_model = path.startswith(_MODEL) and len(path) > len(_MODEL)

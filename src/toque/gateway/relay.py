@@ -261,6 +261,7 @@ class Relay:
                 ticket=self._ticket_id,
                 replica=self._replica_id,
                 attempts=self._attempts,
+                stream=errand.ask.streams,
                 queue_wait_ms=self._queue_wait_s * 1000,
                 ttft_ms=(self._first_at - arrived_at) * 1000 if self._first_at else 0.0,
                 duration_ms=(self._around.fleet.now() - arrived_at) * 1000,

@@ -1,6 +1,7 @@
 """The gateway: what clients talk to, and how it stops without losing anybody.
 
-Law: every answer carries an `x-request-id`. Every request that is not a probe is recorded once, however it ends.
+Law: every answer carries an `x-request-id`. Every request that is not a probe has its line in the access log, once and
+however it ends; what is counted are requests for inference and refusals.
 """
 
 import asyncio
@@ -127,22 +128,19 @@ class Gateway:
             )
         )
         connection.finish()
-        self._record(request.path, request_id, 200, "ok")
+        if request.path not in PROBES and self._around.access is not None:
+            self._around.access.write(Served(request_id.decode("ascii"), route_label(request.path), 200, "ok"))
 
     def _refuse(self, error: ToqueError, request: Request, connection: Incoming, request_id: bytes) -> None:
         path = request.path
         allow = b"allow: %b\r\n" % allowed_methods(path).encode("ascii") if error.status == 405 else b""
         connection.write(encode_error(error, request_id, closes=connection.is_last, fields=allow))
         connection.finish()
-        self._record(path, request_id, error.status, error.code)
+        if path not in PROBES:
+            self._around.record(Served(request_id.decode("ascii"), route_label(path), error.status, error.code))
 
     def _refuse_unread(self, error: ToqueError) -> bytes:
         """Write the refusal of bytes that never became a request."""
         request_id = name_request({})
-        self._record(b"", request_id, error.status, error.code)
+        self._around.record(Served(request_id.decode("ascii"), route_label(b""), error.status, error.code))
         return encode_error(error, request_id, closes=True)
-
-    def _record(self, path: bytes, request_id: bytes, status: int, outcome: str) -> None:
-        """Record what never became a ticket. Probes come each second and say nothing."""
-        if path not in PROBES:
-            self._around.record(Served(request_id.decode("ascii"), route_label(path), status, outcome))

@@ -80,12 +80,20 @@ class AccessLog:
     def _write_all(self) -> None:
         encode = msgspec.json.Encoder().encode
         while (batch := self._batches.get()) is not None:
-            lines = b"".join(_line(at, encode(served)) for at, served in batch)
+                lines = b"".join(_line(at, encode(_rounded(served))) for at, served in batch)
             try:
                 self._sink.write(lines)
                 self._sink.flush()
             except (OSError, ValueError):  # a full disk, a closed pipe: serving goes on
                 self.dropped += len(batch)
+
+
+def _rounded(served: Served) -> Served:
+    """Clocks differ by tiny fractions that nobody wants to read."""
+    served.queue_wait_ms = round(served.queue_wait_ms, 3)
+    served.ttft_ms = round(served.ttft_ms, 3)
+    served.duration_ms = round(served.duration_ms, 3)
+    return served
 
 
 def _line(at: float, encoded: bytes) -> bytes:

@@ -50,11 +50,11 @@ class ToqueCollector(Collector):
     def _histograms(self) -> Iterator[Metric]:
         times: tuple[tuple[str, str, Callable[[ModelMetrics], Histogram]], ...] = (
             ("toque_queue_wait_seconds", "Arrival to dispatch.", lambda model: model.queue_wait),
-            ("toque_time_to_first_token_seconds", "Arrival to the first token.", lambda model: model.ttft),
+            ("toque_time_to_first_token_seconds", "Arrival to the first token of a stream.", lambda model: model.ttft),
             ("toque_request_duration_seconds", "Arrival to the end.", lambda model: model.duration),
             (
                 "toque_time_per_output_token_seconds",
-                "Mean gap between tokens of a request.",
+                "Mean gap between tokens of a stream.",
                 lambda model: model.time_per_output_token,
             ),
         )

@@ -72,9 +72,14 @@ class ModelMetrics:
         if served.outcome != "ok":
             return
         self.duration.observe(served.duration_ms * 1e-3)
-        self.ttft.observe(served.ttft_ms * 1e-3)
         self.prompt_tokens += served.prompt_tokens
         self.output_tokens += served.output_tokens
+        if served.stream:
+            self._count_tokens(served)
+
+    def _count_tokens(self, served: Served) -> None:
+        """When tokens came: only a stream shows it."""
+        self.ttft.observe(served.ttft_ms * 1e-3)
         if served.output_tokens > 1:
             gaps_ms = served.duration_ms - served.ttft_ms
             self.time_per_output_token.observe(gaps_ms * 1e-3 / (served.output_tokens - 1))

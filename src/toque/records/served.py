@@ -22,6 +22,7 @@ class Served(msgspec.Struct, gc=False, rename={"service_class": "class"}):
     ticket: int = 0
     replica: int = 0
     attempts: int = 0
+    stream: bool = False
     queue_wait_ms: float = 0.0
     ttft_ms: float = 0.0
     duration_ms: float = 0.0
