@@ -91,7 +91,7 @@ class LineMachine(RuleBasedStateMachine):
         assert self.line.waiting() == self.everyone()
         assert len(self.line) == len(self.everyone())
         assert self.line.length(BATCH) == len(self.model[BATCH])
-        assert self.line.next_deadline() == min((who.give_up_at for who in self.everyone()), default=None)
+        assert self.line.next_deadline() == min((who.give_up_at for who in self.everyone()), default=inf)
         heads = [waiting[0].arrived_at for waiting in self.model.values() if waiting]
         assert self.line.oldest_wait_s(self.now) == self.now - min(heads, default=self.now)
         assert self.line.is_first(INTERACTIVE) == (not self.model[INTERACTIVE])

@@ -56,9 +56,10 @@ def test_cores_are_part_of_the_budget() -> None:
 
 
 def test_a_request_for_a_model_that_never_fits_is_told_so() -> None:
-    story = machine(10, model("a", 20, cold_wait_s_max=15.0))
-    assert starts(story.at(0.0, arrival(1, "a"))) == []
-    assert refusals(story.until(15.0)) == [(1, "no_capacity")]
+    story = machine(10, model("a", 20))
+    effects = story.at(0.0, arrival(1, "a"))
+    assert starts(effects) == []
+    assert refusals(effects) == [(1, "no_capacity")], "waiting would not help"
     story.until(1000.0)
     assert story.fleet.next_wake() == float("inf"), "nothing can change"
 
@@ -145,10 +146,17 @@ def test_a_swapped_model_is_not_brought_back_by_the_memory_of_its_load() -> None
 
 
 def test_minimum_warm_never_gives_way() -> None:
-    story = machine(10, model("a", 8, minimum_warm=1), model("b", 8, cold_wait_s_max=20.0))
+    story = machine(10, model("a", 8, minimum_warm=1), model("b", 8))
     story.ready(1.0, 1)
-    assert stops(story.at(3.0, arrival(2, "b"))) == []
-    assert refusals(story.until(23.0)) == [(2, "no_capacity")]
+    effects = story.at(3.0, arrival(2, "b"))
+    assert (stops(effects), refusals(effects)) == ([], [(2, "no_capacity")])
+
+
+def test_whoever_may_get_room_later_waits_for_it() -> None:
+    story = loaded(model("b", 8, cold_wait_s_max=20.0))
+    story.at(3.0, arrival(2, "a"))
+    assert refusals(story.at(4.0, arrival(3, "b"))) == []
+    assert refusals(story.until(24.0)) == [(3, "no_capacity")]
 
 
 def test_nothing_is_stopped_where_that_would_not_be_enough() -> None:
@@ -219,8 +227,8 @@ def test_a_pool_that_merely_wants_more_gets_what_anothers_policy_would_give_up()
 
 
 def test_freed_room_goes_to_the_pool_that_waited_longest() -> None:
-    story = machine(10, model("a", 8, minimum_warm=1), model("b", 8), model("c", 8))
-    story.ready(1.0, 1)
+    story = loaded(model("b", 8), model("c", 8))
+    story.at(2.0, arrival(9, "a"))
     story.at(2.0, arrival(1, "c"))
     story.at(3.0, arrival(2, "b"))
     story.at(4.0, ReplicaFailed(1, FailureCause.EXITED, "it died"))
@@ -242,9 +250,8 @@ def test_a_pool_that_can_never_fit_does_not_stand_in_the_way_of_others() -> None
 
 
 def test_refused_callers_of_a_model_without_room_are_told_a_time() -> None:
-    story = machine(10, model("a", 20, cold_wait_s_max=15.0))
-    story.at(0.0, arrival(1, "a"))
-    (refusal,) = only(story.until(15.0), Refuse)
+    story = machine(10, model("a", 20))
+    (refusal,) = only(story.at(0.0, arrival(1, "a")), Refuse)
     assert refusal.retry_after_s >= 1.0
 
 

@@ -18,7 +18,7 @@ from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaler import Scaler
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.supply import Supply
-from toque.core.swap import room_makers
+from toque.core.swap import is_hopeless, room_makers
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -68,8 +68,8 @@ class Fleet:
         """Take one event in and return the effects, in the order in which they should be carried out."""
         out: list[Effect] = []
         match event:
-            case Arrived(ticket):
-                self._arrived(ticket, now, out)
+            case Arrived():
+                self._arrived(event.ticket, now, out)
             case Finished() | Failed() | Abandoned():
                 self._ended(event, now, out)
             case Woke():
@@ -110,9 +110,10 @@ class Fleet:
                 pool.finished(journey, now, out)
             case Failed():
                 pool.failed(journey, event, now, out)
+                self._note_wake(pool)
             case _:
                 assert_never(event)
-        self._settle(pool, now, out)
+        self._share(pool, now, out)  # an end makes nothing due earlier, so only a retry is noted
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -153,10 +154,17 @@ class Fleet:
         self._wake_at = min((pool.next_wake() for pool in self.pools.values()), default=inf)
 
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
-        """After a pool changed: remember its next instant, whether it lacks room, and whether it can miss some."""
-        self._wake_at = min(self._wake_at, pool.next_wake())  # only when time is up all pools are asked
+        """After a pool changed: remember its next instant and whether it lacks room."""
+        self._note_wake(pool)
         if pool.supply.shortage:
             self._short[pool.spec.name] = None
+        self._share(pool, now, out)
+
+    def _note_wake(self, pool: Pool) -> None:
+        self._wake_at = min(self._wake_at, pool.next_wake())  # only when time is up all pools are asked
+
+    def _share(self, pool: Pool, now: float, out: list[Effect]) -> None:
+        """Somebody lacks room, and this pool is one of them or may be able to miss some."""
         if self._short and (pool.supply.shortage or not pool.line):
             self._make_room(now, out)
 
@@ -172,6 +180,8 @@ class Fleet:
             for pool, replica in room_makers(needy, self.pools.values(), self.budget):
                 pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
                 pool.supply.drain(replica, now, out, f"{name} needs the room")
+            if needy.line and not needy.supply.roster.live and is_hopeless(needy, self.pools.values(), self.budget):
+                needy.refuse_all(RefusalReason.NO_CAPACITY, now, out)
 
     def _offer_room(self, now: float, out: list[Effect]) -> None:
         """Something may have been given back: let those who lack room try again, longest first."""

@@ -3,6 +3,8 @@
 Law: a broken invariant is a bug of ours, never of the input, so it raises AssertionError with what it found.
 """
 
+from math import inf
+
 from toque.core.fleet import Fleet
 from toque.core.journey import Journey
 from toque.core.lifecycle import COMING
@@ -36,9 +38,7 @@ def check_line(pool: Pool, journeys: list[Journey], in_line: set[int]) -> None:
     assert not (pool.line and pool.supply.roster.choose(None)), "somebody waits while a slot is free"
     assert pool.scaler.demand == len(journeys), "the load window lost count"
     deadline = pool.line.next_deadline()
-    assert deadline is None or deadline <= min(j.give_up_at for j in pool.line.waiting()), (
-        "a deadline would pass unseen"
-    )
+    assert deadline <= min((j.give_up_at for j in pool.line.waiting()), default=inf), "a deadline would pass unseen"
 
 
 def check_replicas(pool: Pool, journeys: list[Journey]) -> None:

@@ -4,7 +4,6 @@ Law: every request that is taken in ends exactly once, and a slot that frees is 
 """
 
 from dataclasses import replace
-from math import inf
 
 from toque.core.forecast import Forecast, spread
 from toque.core.journey import Journey
@@ -80,14 +79,17 @@ class Pool:
         elif self.line.is_full(ticket.service_class):  # 4
             self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
         else:  # 5
-            self.line.join(self._take_in(ticket, now))
+            journey = self._take_in(ticket, now)
+            self._begin_wait(journey, now)
+            self.line.join(journey)
             self._start_if_empty(now, out)
 
     def finished(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """The answer is complete: the slot is free for the next."""
         self._end(journey, now)
         self._forecast.served(now - journey.dispatched_at)
-        self._free(journey, now, out)
+        self._leave_slot(journey, now, out)
+        self.place(now, out)
 
     def failed(self, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
         """A replica did not answer: doubt it where that is due, and try once more elsewhere where that is safe."""
@@ -101,7 +103,8 @@ class Pool:
         self._end(journey, now)
         if not event.began:
             self._refuse(event.ticket_id, RefusalReason.UPSTREAM_LOST, now, out)
-        self._free(journey, now, out)
+        self._leave_slot(journey, now, out)
+        self.place(now, out)
 
     def abandoned(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """The client left: out of the line, or its slot is free."""
@@ -109,7 +112,8 @@ class Pool:
         if journey.replica_id is None:
             self.line.leave(journey)
         else:
-            self._free(journey, now, out)
+            self._leave_slot(journey, now, out)
+            self.place(now, out)
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -128,9 +132,9 @@ class Pool:
         if self.supply.roster.live or self.supply.roster.draining:
             return
         if self.supply.restart.is_crash_loop:
-            self._refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
+            self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
         elif event.cause is FailureCause.START_TIMEOUT:
-            self._refuse_all(RefusalReason.MODEL_LOADING, now, out)
+            self.refuse_all(RefusalReason.MODEL_LOADING, now, out)
 
     def restock(self, now: float, out: list[Effect]) -> None:
         """Bring the replicas to their target, at least one if somebody waits, and fill the slots this frees."""
@@ -155,8 +159,7 @@ class Pool:
 
     def next_wake(self) -> float:
         """When `wake` has something to do; inf for never."""
-        deadline = self.line.next_deadline()
-        return min(self.scaler.next_at, self.supply.next_at(), inf if deadline is None else deadline)
+        return min(self.scaler.next_at, self.supply.next_at(), self.line.next_deadline())
 
     def place(self, now: float, out: list[Effect]) -> None:
         """Give waiting requests to free slots, in turn."""
@@ -169,12 +172,17 @@ class Pool:
                 replica = self.supply.roster.choose(journey.avoid) or replica
             self._dispatch(journey, replica, now, out)
 
+    def refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        """Refuse everybody who waits: nothing can be expected soon."""
+        for journey in self.line.empty():
+            self._end(journey, now)
+            self._refuse(journey.ticket.id, reason, now, out)
+
     # ---- steps shared by several events ------------------------------------------------------------------------------
 
     def _take_in(self, ticket: Ticket, now: float) -> Journey:
         journey = Journey(ticket, now)
         self._journeys[ticket.id] = journey
-        self._begin_wait(journey, now)
         self.scaler.arrived(now)
         return journey
 
@@ -205,19 +213,16 @@ class Pool:
 
     def _end(self, journey: Journey, now: float) -> None:
         del self._journeys[journey.ticket.id]
-        self._retries.ended(journey)
+        if journey.retries:
+            self._retries.ended(journey)
         self.scaler.left(now)
-
-    def _free(self, journey: Journey, now: float, out: list[Effect]) -> None:
-        self._leave_slot(journey, now, out)
-        if self.line:
-            self.place(now, out)
 
     def _leave_slot(self, journey: Journey, now: float, out: list[Effect]) -> None:
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
         if replica is not None:  # else it died before its last request was reported
             self.supply.roster.free_slot(replica, now)
-            self.supply.stop_if_drained(replica, now, out, "drained")
+            if self.supply.roster.draining:
+                self.supply.stop_if_drained(replica, now, out, "drained")
 
     def _start_if_empty(self, now: float, out: list[Effect]) -> None:
         """Somebody wants an answer: a pool without replicas gets one."""
@@ -246,11 +251,6 @@ class Pool:
 
     def _refuse(self, ticket_id: int, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         out.append(Refuse(ticket_id, reason, spread(self._retry_after_s(now), ticket_id)))
-
-    def _refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
-        for journey in self.line.empty():
-            self._end(journey, now)
-            self._refuse(journey.ticket.id, reason, now, out)
 
     def _retry_after_s(self, now: float) -> float:
         roster = self.supply.roster

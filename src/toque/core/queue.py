@@ -7,6 +7,7 @@ Every operation is O(log n) at most, whatever the length.
 
 from collections import OrderedDict
 from heapq import heapify, heappop, heappush
+from math import inf
 
 from toque.core.journey import Journey
 from toque.model.spec import QueueSpec
@@ -89,9 +90,9 @@ class Line:
         self._deadlines.clear()
         return everyone
 
-    def next_deadline(self) -> float | None:
-        """When the next one gives up."""
-        return self._deadlines[0][0] if self._deadlines else None
+    def next_deadline(self) -> float:
+        """When the next one gives up; inf when nobody waits."""
+        return self._deadlines[0][0] if self._deadlines else inf
 
     def waiting(self) -> list[Journey]:
         """Everyone in line, for the invariants."""

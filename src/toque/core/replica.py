@@ -41,11 +41,6 @@ class Replica:
         """Ordered but not ready yet."""
         return self.state in COMING
 
-    @property
-    def is_routable(self) -> bool:
-        """Ready and with a free slot."""
-        return self.state is READY and self.in_flight < self.slots
-
     def enter(self, state: ReplicaState, step: Step, now: float) -> None:
         """Be in the state that `step` leads to; the roster has asked the lifecycle table."""
         self.state = state

@@ -40,8 +40,7 @@ class RetryBudget:
 
     def ended(self, journey: Journey) -> None:
         """Give the allowance of a journey back."""
-        if journey.retries:
-            self._live.discard(journey.ticket.id)
+        self._live.discard(journey.ticket.id)
 
     @property
     def live(self) -> int:

@@ -3,7 +3,7 @@
 Law: counts, router and slots change here together, so that they cannot disagree.
 """
 
-from toque.core.lifecycle import COMING, Step, follow
+from toque.core.lifecycle import COMING, LIVE, Step, follow
 from toque.core.replica import Replica
 from toque.core.routing import Router
 from toque.model.resources import Resources
@@ -11,27 +11,23 @@ from toque.model.view import ReplicaState
 
 
 class Roster:
-    """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts.
+    """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts, all but the leaving.
 
     `draining` is in the order in which they began to drain.
     """
 
-    __slots__ = ("_router", "_slots", "coming", "doubted", "draining", "in_flight", "ready", "replicas")
+    __slots__ = ("_router", "_slots", "coming", "doubted", "draining", "in_flight", "live", "ready", "replicas")
 
     def __init__(self, slots: int, router: Router) -> None:
         self._slots = slots
         self._router = router
         self.replicas: dict[int, Replica] = {}
         self.in_flight = 0
+        self.live = 0
         self.coming = 0
         self.ready = 0
         self.doubted = 0
         self.draining: dict[int, Replica] = {}
-
-    @property
-    def live(self) -> int:
-        """All but those on their way out."""
-        return self.ready + self.coming + self.doubted
 
     @property
     def slots(self) -> int:
@@ -94,6 +90,8 @@ class Roster:
     def _count(self, replica: Replica, change: int) -> None:
         """Keep plain counters: they are read on every request, and states change once in a while."""
         state = replica.state
+        if state in LIVE:
+            self.live += change
         if state in COMING:
             self.coming += change
         elif state is ReplicaState.READY:

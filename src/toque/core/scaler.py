@@ -37,7 +37,7 @@ class Scaler:
         self._window.arrive(now)
         if self._window.level == 1:
             self._guard.seen(1, now)
-        self.rouse(now)
+            self.rouse(now)
 
     def left(self, now: float) -> None:
         """One request ended."""

@@ -34,6 +34,16 @@ def room_makers(needy: Pool, pools: Iterable[Pool], budget: Budget) -> list[tupl
     return [] if footprint.shortage(budget.capacity.minus(used)) else makers
 
 
+def is_hopeless(needy: Pool, pools: Iterable[Pool], budget: Budget) -> bool:
+    """Whether not even one replica fits beside what the other pools always keep warm: then nobody should wait for it."""
+    room = budget.capacity
+    for pool in pools:
+        kept = pool.spec.replicas.minimum_warm if pool is not needy else 0
+        for _ in range(min(kept, pool.supply.roster.live)):
+            room = room.minus(pool.supply.footprint)
+    return bool(needy.supply.footprint.shortage(room))
+
+
 def _missable(needy: Pool, pools: list[Pool]) -> Iterator[tuple[Pool, Replica]]:
     is_urgent = bool(needy.line) and not needy.supply.roster.live
     for pool in pools:

@@ -10,15 +10,16 @@ RESOLUTION_S = 1.0
 
 
 class LoadWindow:
-    """Time-weighted averages over any span up to `span_s`."""
+    """Time-weighted averages over any span up to `span_s`. `level` is the demand now."""
 
-    __slots__ = ("_area", "_arrivals", "_born", "_checkpoints", "_last", "_level", "_span_s")
+    __slots__ = ("_area", "_arrivals", "_born", "_checkpoints", "_fixed_at", "_last", "_span_s", "level")
 
     def __init__(self, span_s: float, now: float) -> None:
         self._span_s = span_s
         self._born = now
         self._last = now
-        self._level = 0
+        self._fixed_at = now
+        self.level = 0
         self._area = 0.0
         self._arrivals = 0
         self._checkpoints: deque[tuple[float, float, int]] = deque([(now, 0.0, 0)])
@@ -26,25 +27,20 @@ class LoadWindow:
     def arrive(self, now: float) -> None:
         """One more request wants a slot."""
         self._advance(now)
-        self._level += 1
+        self.level += 1
         self._arrivals += 1
 
     def leave(self, now: float) -> None:
         """One request ended, in whatever way."""
         self._advance(now)
-        self._level -= 1
-
-    @property
-    def level(self) -> int:
-        """Requests in flight and waiting now."""
-        return self._level
+        self.level -= 1
 
     def demand(self, span_s: float, now: float) -> float:
         """Average demand over the last `span_s` seconds (or since birth, if that is shorter)."""
         self._advance(now)
         start = max(now - span_s, self._born)
         if now <= start:
-            return float(self._level)
+            return float(self.level)
         return (self._area - self._at(start)[0]) / (now - start)
 
     def arrivals_per_s(self, span_s: float, now: float) -> float:
@@ -57,9 +53,9 @@ class LoadWindow:
         return (self._arrivals - self._at(now - span_s)[1]) / span_s
 
     def _advance(self, now: float) -> None:
-        if now - self._checkpoints[-1][0] >= RESOLUTION_S:
+        if now - self._fixed_at >= RESOLUTION_S:
             self._checkpoint(now)
-        self._area += self._level * (now - self._last)
+        self._area += self.level * (now - self._last)
         self._last = now
 
     def _checkpoint(self, now: float) -> None:
@@ -68,8 +64,9 @@ class LoadWindow:
         last = (self._last, self._area, self._arrivals)
         if last != points[-1]:
             points.append(last)
-        area = self._area + self._level * (now - self._last)
+        area = self._area + self.level * (now - self._last)
         points.append((now, area, self._arrivals))
+        self._fixed_at = now
         while len(points) > 2 and points[1][0] <= now - self._span_s:
             points.popleft()
 

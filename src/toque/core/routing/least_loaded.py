@@ -6,7 +6,7 @@ says which shelves are in use, and the lowest bit is the least loaded shelf. Amo
 
 from collections import OrderedDict
 
-from toque.core.replica import Replica
+from toque.core.replica import READY, Replica
 
 
 class LeastLoaded:
@@ -22,24 +22,23 @@ class LeastLoaded:
     def place(self, replica: Replica) -> None:
         """Put a replica where its load and state say; call it after every change of either."""
         self.remove(replica)
-        if not replica.is_routable:
-            return
         load = replica.in_flight
-        while len(self._shelves) <= load:
-            self._shelves.append(OrderedDict())
+        if load >= replica.slots or replica.state is not READY:
+            return
+        if load >= len(self._shelves):
+            self._shelves.extend(OrderedDict() for _ in range(replica.slots))
         self._shelves[load][replica.id] = replica
         self._shelf_of[replica.id] = load
         self._mask |= 1 << load
 
     def remove(self, replica: Replica) -> None:
         """Take a replica off its shelf, if it is on one."""
-        load = self._shelf_of.pop(replica.id, None)
-        if load is None:
-            return
-        shelf = self._shelves[load]
-        del shelf[replica.id]
-        if not shelf:
-            self._mask &= ~(1 << load)
+        load = self._shelf_of.pop(replica.id, -1)
+        if load >= 0:
+            shelf = self._shelves[load]
+            del shelf[replica.id]
+            if not shelf:
+                self._mask ^= 1 << load
 
     def choose(self, avoid: int | None) -> Replica | None:
         """Return the least loaded one, rather not `avoid` (where this ticket just failed); None when all are full."""
