@@ -1,0 +1,16 @@
+"""One request of a workload, as a simulation needs it: when, how long, whose. Never what it says."""
+
+from toque.model.ticket import ServiceClass
+from toque.model.value import value
+
+
+@value
+class Arrival:
+    """`at` is seconds since the workload began; lengths are in tokens; an empty `pool` is the fleet's first."""
+
+    at: float
+    prompt_tokens: int = 0
+    output_tokens: int = 1
+    tenant: str = ""
+    service_class: ServiceClass = ServiceClass.INTERACTIVE
+    pool: str = ""

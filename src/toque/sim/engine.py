@@ -1,0 +1,197 @@
+"""The simulator: the production core in virtual time, with a twin of the actuator that turns effects into later events.
+
+Law: no clock, no event loop; chance comes from one seeded generator; the same scenario gives the same steps. Memory does
+not grow with the length of the workload. Of several things at one instant arrivals come first, then what was planned first,
+then the core's own wake.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol, assert_never
+
+from toque.core.fleet import Fleet
+from toque.core.scaling import POLICIES, PolicyTable
+from toque.model.messages import (
+    Arrived,
+    Dispatch,
+    Effect,
+    Event,
+    Failed,
+    Finished,
+    ProbeReplica,
+    RecordDecision,
+    Refuse,
+    StartReplica,
+    StopReplica,
+    Woke,
+)
+from toque.model.spec import FleetSpec
+from toque.model.ticket import FailureKind, Ticket
+from toque.sim.arrival import Arrival
+from toque.sim.clockwork import Clockwork
+from toque.sim.driver import SimulatedDriver
+from toque.sim.faults import Faults
+from toque.sim.replica import ReplicaFactory
+
+
+class Watcher(Protocol):
+    """Follows a simulation: measures, draws, or records it."""
+
+    def step(self, now: float, event: Event, effects: list[Effect]) -> None:
+        """One step of the core."""
+        ...
+
+    def ended(self, request: "Request", now: float) -> None:
+        """One request ended, served or refused."""
+        ...
+
+
+@dataclass(slots=True)
+class Request:
+    """One request under way. Times are virtual seconds; None: not yet.
+
+    `refused` says why it got no answer, or only half of one (`lost` with its replica); empty for one that was served.
+    """
+
+    arrival: Arrival
+    dispatched_at: float | None = None
+    first_at: float | None = None
+    refused: str = ""
+    replica_id: int = 0
+    cold_start_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A workload meeting a fleet. `cold_start_s` draws the seconds of one start (`sim/cold_start.py`).
+
+    `replica` makes replicas of every pool that `replicas` has no maker of its own for. `patience_s` after its arrival a
+    request that still waits is given up.
+    """
+
+    spec: FleetSpec
+    arrivals: Iterable[Arrival]
+    replica: ReplicaFactory
+    cold_start_s: Callable[[random.Random], float]
+    seed: int = 0
+    patience_s: float = 600.0
+    policies: PolicyTable = field(default_factory=lambda: POLICIES)
+    faults: Faults = field(default_factory=Faults)
+    replicas: Mapping[str, ReplicaFactory] = field(default_factory=dict)
+
+
+class Simulation:
+    """One run of a scenario."""
+
+    def __init__(self, scenario: Scenario, watchers: Iterable[Watcher]) -> None:
+        pools = scenario.spec.pools
+        self._scenario = scenario
+        self._watchers = list(watchers)
+        self._chance = random.Random(scenario.seed)  # noqa: S311 - reproducible on purpose
+        self._clock = Clockwork()
+        self._fleet = Fleet(scenario.spec, 0.0, scenario.policies)
+        self._first_pool = pools[0].name
+        self._requests: dict[int, Request] = {}
+        timeouts_s = {pool.name: pool.replicas.startup_timeout_s for pool in pools}
+        self._driver = SimulatedDriver(self._clock, self._chance, scenario.faults, timeouts_s, self)
+
+    @property
+    def fleet(self) -> Fleet:
+        """The core, for those who look at it between steps."""
+        return self._fleet
+
+    def run(self, progress: Callable[[float], None] = lambda now: None) -> float:
+        """Run until the last request has ended; returns the virtual time of that. `progress` is told the time."""
+        self.post(Woke())
+        arrivals: Iterator[Arrival] = iter(self._scenario.arrivals)
+        upcoming = next(arrivals, None)
+        number = 0
+        while upcoming is not None or self._requests:
+            planned_at, wake_at = self._clock.next_at(), self._fleet.next_wake()
+            if upcoming is not None and upcoming.at <= planned_at and upcoming.at <= wake_at:
+                self._clock.now = max(self._clock.now, upcoming.at)
+                number += 1
+                self._arrive(number, upcoming)
+                progress(upcoming.at)
+                upcoming = next(arrivals, None)
+            elif planned_at <= wake_at:
+                assert planned_at < inf, "requests are under way and nothing will ever happen"
+                self._clock.turn()
+            else:
+                self._clock.now = max(self._clock.now, wake_at)
+                self.post(Woke())
+        return self._clock.now
+
+    # ---- events ------------------------------------------------------------------------------------------------------
+
+    def post(self, event: Event) -> None:
+        """Take an event to the core and carry its effects out."""
+        now = self._clock.now
+        effects = self._fleet.handle(event, now)
+        for watcher in self._watchers:
+            watcher.step(now, event, effects)
+        for effect in effects:
+            self._carry_out(effect)
+
+    def served(self, number: int, is_end: bool) -> None:  # noqa: FBT001 - a model's report, passed on as it is
+        """Note a request's first token, or end it."""
+        request = self._requests[number]
+        if not is_end:
+            request.first_at = self._clock.now
+            return
+        self._end(number, request)
+        self.post(Finished(number, output_tokens=request.arrival.output_tokens))
+
+    def lost(self, replica_id: int) -> None:
+        """Fail what a replica took with it; what had not begun to answer may be tried again by the core."""
+        mine = [(n, r) for n, r in self._requests.items() if r.replica_id == replica_id]
+        for number, request in mine:
+            began = request.first_at is not None
+            if began:
+                request.refused = FailureKind.LOST.value
+                self._end(number, request)
+            else:
+                request.dispatched_at, request.replica_id = None, 0
+            self.post(Failed(number, FailureKind.LOST, began))
+
+    def _arrive(self, number: int, arrival: Arrival) -> None:
+        self._requests[number] = Request(arrival)
+        deadline = arrival.at + self._scenario.patience_s
+        pool = arrival.pool or self._first_pool
+        self.post(Arrived(Ticket(number, pool, deadline, arrival.service_class, arrival.tenant)))
+
+    def _end(self, number: int, request: Request) -> None:
+        del self._requests[number]
+        for watcher in self._watchers:
+            watcher.ended(request, self._clock.now)
+
+    # ---- effects -----------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Dispatch(number, replica_id, cold_start_s):
+                self._dispatch(number, replica_id, cold_start_s)
+            case Refuse(number, reason):
+                request = self._requests[number]
+                request.refused = reason.value
+                self._end(number, request)
+            case StartReplica(pool, replica_id):
+                factory = self._scenario.replicas.get(pool, self._scenario.replica)
+                self._driver.start(pool, replica_id, self._scenario.cold_start_s(self._chance), factory)
+            case StopReplica(replica_id):
+                self._driver.stop(replica_id)
+            case ProbeReplica(replica_id):
+                self._driver.probe(replica_id)
+            case RecordDecision():
+                pass
+            case _:
+                assert_never(effect)
+
+    def _dispatch(self, number: int, replica_id: int, cold_start_s: float) -> None:
+        request = self._requests[number]
+        request.dispatched_at = self._clock.now
+        request.replica_id = replica_id
+        request.cold_start_s = cold_start_s
+        self._driver.begin(replica_id, number, request.arrival.prompt_tokens, request.arrival.output_tokens)
