@@ -80,7 +80,7 @@ class AccessLog:
     def _write_all(self) -> None:
         encode = msgspec.json.Encoder().encode
         while (batch := self._batches.get()) is not None:
-                lines = b"".join(_line(at, encode(_rounded(served))) for at, served in batch)
+            lines = b"".join(_line(at, encode(_rounded(served))) for at, served in batch)
             try:
                 self._sink.write(lines)
                 self._sink.flush()
