@@ -114,13 +114,14 @@ async def test_cancelling_a_pending_answer_stops_its_decoding(subject: Subject) 
 
 async def test_cancelling_one_answer_while_others_run_stops_only_that_one(subject: Subject) -> None:
     before = await subject.engine.tokens_decoded()
-    others = [asyncio.ensure_future(subject.agent.generate(chat("Count.", max_tokens=40))) for _ in range(2)]
     pending = asyncio.ensure_future(subject.agent.generate(LONG))
     await is_working(subject.engine)
+    others = [subject.agent.stream(chat("Count.", max_tokens=40)) for _ in range(2)]
+    await asyncio.gather(*(anext(other) for other in others))
     pending.cancel()
-    completions = await asyncio.gather(*others)
-    assert all(completion.text for completion in completions)
-    await stopped_early(subject.engine, before + sum(each.usage.completion_tokens for each in completions))
+    lasts = [[delta async for delta in other][-1] for other in others]
+    assert all(last.usage is not None for last in lasts)
+    await stopped_early(subject.engine, before + sum(last.usage.completion_tokens for last in lasts if last.usage))
 
 
 async def stopped_early(engine: Engine, before: float) -> None:
