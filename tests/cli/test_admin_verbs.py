@@ -33,7 +33,7 @@ from toque.wire.server import serve
 
 _MIB = 2**20
 _SEEN = Observation(3, 5, 1, 0, 0, 3.25, 7.5, 2.0, 2, 0.33, 1.5)
-_DECISION = Decision("chat", _SEEN, Desired(5, "8 wanted in flight"), Desired(4, "maximum is 4"), 1, 2, "no room for 2")
+_DECISION = Decision("chat", _SEEN, Desired(5, "8 wanted in flight"), Desired(4, "not above 4"), 1, 2, "no room for 2")
 _REPLICAS = (
     ReplicaView(1, ReplicaState.READY, 2, 2, 20.0, 20.33, None, Resources(93 * _MIB, 1.0), ColdStart(0.1, 0.2, 0.03)),
     ReplicaView(2, ReplicaState.LOADING, 0, 2, 99.5, None, None, Resources(93 * _MIB, 1.0), ColdStart()),
@@ -76,7 +76,7 @@ async def test_ps_shows_pools_replicas_and_the_last_decision(admin: Mapping[str,
     assert lines[0] == "chat  ok"
     assert lines[1] == "  1 of 2 replicas ready, 1 to 4 allowed; in flight 2; waiting 5 interactive, 1 batch"
     assert lines[2] == (
-        "  last decision: 1 -> 2; wanted 5 (8 wanted in flight); allowed 4 (maximum is 4); no room for 2"
+        "  last decision: 1 -> 2; wanted 5 (8 wanted in flight); allowed 4 (not above 4); no room for 2"
     )
     assert lines[4].split() == ["1", "ready", "2/2", "4001", "95", "MiB", "1m20s", "0.33", "s"]
     assert "loading 40%" in lines[5]

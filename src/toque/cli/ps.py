@@ -61,7 +61,7 @@ def tell_decision(decision: _Json) -> str:
     """Say in one line what a scaler wanted, what it was allowed, and what came of it."""
     desired, allowed = decision["desired"], decision["allowed"]
     told = f"{decision['before']} -> {decision['after']}; wanted {desired['replicas']} ({desired['reason']})"
-    if allowed != desired:
+    if allowed["replicas"] != desired["replicas"]:
         told += f"; allowed {allowed['replicas']} ({allowed['reason']})"
     return f"{told}; {decision['shortage']}" if decision["shortage"] else told
 

@@ -47,13 +47,13 @@ class Guard:
         3. not before demand stayed low for the delay; 4. else down by a step.
         """
         if now - self._born < self._stable_window_s:  # 1
-            return Desired(live, f"{desired.reason}; no shrinking until one window has filled")
+            return Desired(live, "no shrinking until one window has filled")
         if live == 1:  # 2
             if self._idle_long_enough(now):
                 return _told(0, desired, 0)
-            return Desired(1, f"{desired.reason}; the last replica stays {self._bounds.idle_to_zero_s:g} s")
+            return Desired(1, f"the last replica stays {self._bounds.idle_to_zero_s:g} s")
         if highest >= live:  # 3
-            return Desired(live, f"{desired.reason}; lower demand has not lasted {self._bounds.scale_down_delay_s:g} s")
+            return Desired(live, f"lower demand has not lasted {self._bounds.scale_down_delay_s:g} s")
         return _told(max(highest, live - self._bounds.step_down_max, 1), desired, highest)  # 4
 
     def zero_at(self) -> float | None:
@@ -78,12 +78,12 @@ class Guard:
 
 
 def _told(replicas: int, desired: Desired, bounded: int) -> Desired:
-    """Say in the reason what the guard changed."""
-    reason = desired.reason
+    """Say what the guard changed, and only that: the policy's own reason stands beside it in the decision."""
+    changes = []
     if bounded > desired.replicas:
-        reason += f"; not below {bounded}"
+        changes.append(f"not below {bounded}")
     if bounded < desired.replicas:
-        reason += f"; not above {bounded}"
+        changes.append(f"not above {bounded}")
     if replicas != bounded:
-        reason += f"; in steps, now {replicas}"
-    return Desired(replicas, reason)
+        changes.append(f"in steps, now {replicas}")
+    return Desired(replicas, "; ".join(changes) or "as wanted")
