@@ -86,7 +86,6 @@ class Life:
             return
         self._planned_at = inf
         own = max(self._own_time(), self._target)  # the way there and back through `pace` may round down
-        if self._model.next_at() <= own:
-            for number, is_end in self._model.turn(own):
-                self._report(number, is_end)
+        for number, is_end in self._model.turn(own):
+            self._report(number, is_end)
         self._plan()
