@@ -10,7 +10,7 @@ from tests.cli.screen import Screen
 from toque import __version__
 from toque.cli.exits import Exit
 from toque.core.fleet import Fleet
-from toque.model.messages import Arrived, Event, Finished, ReplicaLoaded, ReplicaReady, ReplicaSpawned
+from toque.model.messages import Abandoned, Arrived, Event, Finished, ReplicaLoaded, ReplicaReady, ReplicaSpawned
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec
 from toque.model.ticket import Ticket
@@ -67,3 +67,9 @@ def test_what_is_no_journal_is_told_with_its_line(tmp_path: Path, screen: Screen
 def test_a_journal_that_is_not_there_is_told(tmp_path: Path, screen: Screen) -> None:
     assert screen.run("replay", str(tmp_path / "none")) == Exit.USAGE
     assert "cannot read" in screen.said
+
+
+def test_a_journal_of_one_step_has_one_step(tmp_path: Path, screen: Screen) -> None:
+    asyncio.run(_write(tmp_path / "short.jsonl", [(10.1, Abandoned(1))]))
+    assert screen.run("replay", str(tmp_path / "short.jsonl")) == Exit.DONE
+    assert screen.shown.startswith("the same: 1 step, 0 effects")

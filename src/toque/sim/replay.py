@@ -44,12 +44,12 @@ def replay(
 ) -> Replay:
     """Feed recorded events to a fresh fleet and compare effects, up to the first difference."""
     fleet = Fleet(spec, born, policies)
-    index = effects = 0
+    count = effects = 0
     for index, (now, event, recorded) in enumerate(steps):
         replayed = fleet.handle(event, now)
         if replayed != recorded:
             return Replay(index, effects, Difference(index, now, event, recorded, replayed))
-        effects += len(recorded)
+        count, effects = index + 1, effects + len(recorded)
         if index % INVARIANTS_EVERY == 0:
             check_fleet(fleet, now)
-    return Replay(index + 1 if effects or index else index, effects, None)
+    return Replay(count, effects, None)
