@@ -45,6 +45,7 @@ class OpenFleet:
         self.controller = controller
         self.ring = ring
         self._connected: dict[int, tuple[Endpoint, ReplicaAgent]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def dialects(self) -> Mapping[str, Dialect]:
@@ -60,9 +61,8 @@ class OpenFleet:
 
     async def close(self) -> None:
         """End the connections that agents of this fleet keep."""
-        connected, self._connected = self._connected, {}
-        for _, agent in connected.values():
-            await agent.close()
+        self._drop(list(self._connected))
+        await asyncio.gather(*self._closing)
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:
         """One agent a replica, so that its connections are used again; those of gone replicas are dropped."""
@@ -75,9 +75,14 @@ class OpenFleet:
         return agent
 
     def _forget_gone(self) -> None:
-        gone = [replica for replica in self._connected if self.controller.endpoint(replica) is None]
-        for replica in gone:
-            del self._connected[replica]
+        self._drop([replica for replica in self._connected if self.controller.endpoint(replica) is None])
+
+    def _drop(self, replicas: list[int]) -> None:
+        for replica in replicas:
+            _, agent = self._connected.pop(replica)
+            closing = asyncio.create_task(agent.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 @asynccontextmanager

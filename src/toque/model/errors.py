@@ -11,7 +11,7 @@ Law: every error knows its HTTP status, type and code, and its message says what
 address, upstream URL, key) is in a message.
 """
 
-from toque.model.ticket import RefusalReason
+from toque.model.ticket import FailureKind, RefusalReason
 
 
 class ToqueError(Exception):
@@ -81,8 +81,11 @@ class RefusedError(ToqueError):
 class UpstreamError(ToqueError):
     """A replica failed: `upstream_invalid_response`, `upstream_lost`, `ttft_timeout` or `inter_token_timeout`.
 
-    429 and 503 are a replica's own word for being busy, and are passed on as what they are.
+    429 and 503 are a replica's own word for being busy, and are passed on as what they are. `kind` says what may be
+    concluded about the replica.
     """
+
+    kind = FailureKind.LOST
 
     status = 502
     type = "upstream_error"

@@ -146,21 +146,10 @@ class _Visit:
         """The replica failed: hope for another one if nothing was answered yet, else raise the error on."""
         if self._first_at is not None:
             self.is_over = True
-            self._controller.post(Failed(self._ticket.id, _kind(error), began=True))
+            self._controller.post(Failed(self._ticket.id, error.kind, began=True))
             raise error
-        self._fail(_kind(error))
+        self._fail(error.kind)
 
     def _fail(self, kind: FailureKind) -> None:
         self._turn.renew()
         self._controller.post(Failed(self._ticket.id, kind))
-
-
-_KINDS = {
-    "ttft_timeout": FailureKind.TIMEOUT,
-    "inter_token_timeout": FailureKind.TIMEOUT,
-    "upstream_invalid_response": FailureKind.INVALID,
-}
-
-
-def _kind(error: UpstreamError) -> FailureKind:
-    return _KINDS.get(error.code, FailureKind.LOST)
