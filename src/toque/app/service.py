@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import uvloop
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -25,6 +25,7 @@ from toque.model.errors import ConfigError
 from toque.model.messages import DrainOrdered
 from toque.model.service_spec import LimitSpec, ServiceSpec
 from toque.records.access import AccessLog
+from toque.records.access_line import plain_line
 from toque.records.explain import Explainer
 from toque.records.exposition import ToqueCollector
 from toque.records.metrics import Metrics
@@ -141,11 +142,26 @@ def _open_access_log(spec: ServiceSpec, stack: AsyncExitStack) -> AccessLog | No
     where = spec.records.access_log
     if not where:
         return None
-    sink = sys.stderr.buffer if where == "-" else stack.enter_context(_append(where))
-    access = AccessLog(cast(BinaryIO, sink), time.time)  # noqa: TID251 - access lines tell the wall clock
+    wall_clock = time.time  # noqa: TID251 - access lines tell the wall clock
+    if where == "-" and sys.stderr.isatty():
+        access = AccessLog(_Watched(), wall_clock, plain_line)
+    else:
+        access = AccessLog(sys.stderr.buffer if where == "-" else stack.enter_context(_append(where)), wall_clock)
     access.open()
     stack.push_async_callback(access.close)
     return access
+
+
+class _Watched:
+    """Standard error on a terminal, asked for at each write: while bars move, a stand-in keeps lines above them."""
+
+    def write(self, lines: bytes) -> None:
+        """Take whole lines."""
+        sys.stderr.write(lines.decode())
+
+    def flush(self) -> None:
+        """Show them."""
+        sys.stderr.flush()
 
 
 def _append(where: str) -> BinaryIO:

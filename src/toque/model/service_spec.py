@@ -72,7 +72,12 @@ class RecordSpec:
     journal_ring: int = setting(
         20_000, Setting("Steps of the core kept in memory for `toque why`; about 0.5 KiB each.", minimum=100)
     )
-    access_log: str = setting("-", Setting("Access lines: a file, `-` for standard error, or empty for none.", "path"))
+    access_log: str = setting(
+        "-",
+        Setting(
+            "Access lines: a file, `-` for standard error, or empty for none. JSON, but in words on a terminal.", "path"
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
