@@ -59,7 +59,8 @@ class Fleet:
         self.journeys: dict[int, Journey] = {}
         self._replica_ids = count(1)
         self._owners: dict[int, Pool] = {}
-        self._short: dict[str, None] = {}
+        self.short: dict[str, None] = {}
+        """Pools that lack room, longest first."""
         self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
             self.pools[pool.name] = self._open(pool, now)
@@ -94,7 +95,9 @@ class Fleet:
             out.append(Refuse(ticket.id, RefusalReason.DRAINING, spread(1.0, ticket.id)))
         else:
             pool.arrive(ticket, now, out)
-            self._settle(pool, now, out)
+            self._note(pool)
+            if pool.supply.shortage and not pool.supply.roster.live:
+                self._make_room(now, out)
 
     def _ended(self, event: Finished | Failed | Abandoned, now: float, out: list[Effect]) -> None:
         journey = self.journeys.get(event.ticket_id)
@@ -110,10 +113,11 @@ class Fleet:
                 pool.finished(journey, now, out)
             case Failed():
                 pool.failed(journey, event, now, out)
-                self._note_wake(pool)
+                self._note(pool)  # it may wait again; the other ends make nothing due earlier
             case _:
                 assert_never(event)
-        self._share(pool, now, out)  # an end makes nothing due earlier, so only a retry is noted
+        if self.short and not pool.line:  # it may be able to miss something now
+            self._make_room(now, out)
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -154,28 +158,25 @@ class Fleet:
         self._wake_at = min((pool.next_wake() for pool in self.pools.values()), default=inf)
 
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
-        """After a pool changed: remember its next instant and whether it lacks room."""
-        self._note_wake(pool)
-        if pool.supply.shortage:
-            self._short[pool.spec.name] = None
-        self._share(pool, now, out)
-
-    def _note_wake(self, pool: Pool) -> None:
-        self._wake_at = min(self._wake_at, pool.next_wake())  # only when time is up all pools are asked
-
-    def _share(self, pool: Pool, now: float, out: list[Effect]) -> None:
-        """Somebody lacks room, and this pool is one of them or may be able to miss some."""
-        if self._short and (pool.supply.shortage or not pool.line):
+        """After the replicas of a pool changed, or what it wants: whoever lacks room may now get it."""
+        self._note(pool)
+        if self.short:
             self._make_room(now, out)
+
+    def _note(self, pool: Pool) -> None:
+        """Remember a pool's next instant, and whether it lacks room."""
+        self._wake_at = min(self._wake_at, pool.next_wake())  # only when time is up all pools are asked
+        if pool.supply.shortage:
+            self.short[pool.spec.name] = None
 
     # ---- room --------------------------------------------------------------------------------------------------------
 
     def _make_room(self, now: float, out: list[Effect]) -> None:
         """Stop what others can miss for those who lack room, longest first."""
-        for name in list(self._short):
+        for name in list(self.short):
             needy = self.pools[name]
             if not needy.supply.shortage:
-                del self._short[name]
+                del self.short[name]
                 continue
             for pool, replica in room_makers(needy, self.pools.values(), self.budget):
                 pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
@@ -185,7 +186,7 @@ class Fleet:
 
     def _offer_room(self, now: float, out: list[Effect]) -> None:
         """Something may have been given back: let those who lack room try again, longest first."""
-        for name in list(self._short):
+        for name in list(self.short):
             pool = self.pools[name]
             pool.restock(now, out)
             self._settle(pool, now, out)

@@ -23,6 +23,7 @@ def check_fleet(fleet: Fleet, now: float) -> None:
         check_line(pool, journeys, in_line)
         check_replicas(pool, journeys)
         assert fleet.next_wake() <= max(now, pool.next_wake()), f"{pool.spec.name} would oversleep"
+        assert not pool.supply.shortage or pool.spec.name in fleet.short, f"{pool.spec.name} would be offered no room"
     check_budget(fleet)
     assert waiting <= fleet.journeys.keys(), "somebody waits whose request has ended"
 

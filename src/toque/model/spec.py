@@ -51,7 +51,12 @@ class ReplicaBounds:
     maximum: int = setting(1, Setting("Replicas at most.", minimum=1))
     idle_to_zero_s: float = setting(
         600.0,
-        Setting("With minimum_warm 0: the last replica stops after this long without a request.", "s", minimum=0),
+        Setting(
+            "With minimum_warm 0: the last replica stops after this long without a request, once the load averages "
+            "are empty.",
+            "s",
+            minimum=0,
+        ),
     )
     scale_down_delay_s: float = setting(
         60.0,

@@ -40,7 +40,7 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """One pool. `condition` is `ok`, `cold`, `loading`, `crash_loop`, `no_capacity` or `draining`."""
+    """One pool. `condition` is `ok`, `cold`, `loading`, `restarting`, `crash_loop`, `no_capacity` or `draining`."""
 
     name: str
     condition: str
