@@ -262,10 +262,15 @@ class Relay:
                 replica=self._replica_id,
                 attempts=self._attempts,
                 stream=errand.ask.streams,
-                queue_wait_ms=self._queue_wait_s * 1000,
-                ttft_ms=(self._first_at - arrived_at) * 1000 if self._first_at else 0.0,
-                duration_ms=(self._around.fleet.now() - arrived_at) * 1000,
+                queue_wait_ms=_ms(self._queue_wait_s),
+                ttft_ms=_ms(self._first_at - arrived_at) if self._first_at else 0.0,
+                duration_ms=_ms(self._around.fleet.now() - arrived_at),
                 prompt_tokens=prompt_tokens,
                 output_tokens=output_tokens,
             )
         )
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds to the microsecond: clocks differ by tiny fractions that nobody wants to read."""
+    return int(seconds * 1e6 + 0.5) / 1000
