@@ -50,6 +50,20 @@ async def pause(duration_s: float) -> None:
     await asyncio.sleep(duration_s)  # noqa: TID251
 
 
+class Pace:
+    """Rests one after the other that take as long together as they should: one that woke late shortens the next."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._due = self._clock()
+
+    async def rest(self, duration_s: float) -> None:
+        """Wait; a lateness longer than the rest itself (a reader that held us up) is not made up for."""
+        now = self._clock()
+        self._due = max(self._due + duration_s, now)
+        await pause(self._due - now)
+
+
 @dataclass
 class FakeAgent:
     """An `InferenceAgent` in process; its settings are the `options` of a model with `agent = "fake"`.
@@ -101,7 +115,8 @@ class FakeAgent:
         await self._meet_fate()
         prompt = _prompt_text(context)
         prompt_tokens = len(prompt.split())
-        await pause(self.ttft_s + self.prefill_s_per_token * prompt_tokens)
+        pace = Pace()
+        await pace.rest(self.ttft_s + self.prefill_s_per_token * prompt_tokens)
         if _must_call_tool(context):
             yield self._tool_call(context, prompt_tokens)
             return
@@ -110,7 +125,7 @@ class FakeAgent:
         first = zlib.crc32(prompt.encode("utf-8", "surrogatepass"))
         for position in range(count):
             if position:
-                await pause(self.token_gap_s)
+                await pace.rest(self.token_gap_s)
             self.tokens_decoded += 1
             word = WORDS[(first + position) % len(WORDS)]
             yield Delta(f" {word}" if position else word)
