@@ -63,6 +63,15 @@ VERBS: Mapping[str, Entry] = {
         "prove that a journal's decisions come out again",
         ("toque up --record-journal day.jsonl", "toque replay day.jsonl"),
     ),
+    "calibrate": Entry(
+        "toque.cli.calibrate",
+        "measure a model on this machine, as a profile for the simulator",
+        (
+            "toque calibrate",
+            "toque calibrate chat -o profile.toml",
+            "toque calibrate ./model.gguf --seconds 120 --json",
+        ),
+    ),
     "key": Entry(
         "toque.cli.key",
         "make an API key",
