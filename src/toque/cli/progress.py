@@ -170,5 +170,5 @@ def curl_line(spec: ServiceSpec, url: str) -> str:
     key = ' -H "authorization: Bearer $TOQUE_KEY"' if spec.keys else ""
     name = spec.models[0].pool.name
     question = '{"role":"user","content":"Why is the sky blue?"}'
-    body = f'{{"model":"{name}","messages":[{question}],"max_tokens":100,"stream":true}}'
-    return f"curl -N {url}/v1/chat/completions -H 'content-type: application/json'{key} -d '{body}'"
+    body = f'{{"model":"{name}","messages":[{question}],"max_tokens":100}}'
+    return f"curl {url}/v1/chat/completions -H 'content-type: application/json'{key} -d '{body}'"
