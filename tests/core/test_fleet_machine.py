@@ -183,6 +183,7 @@ class FleetMachine(RuleBasedStateMachine):
             self.finish_all()
             self.all_ready()
             self.all_stopped()
+            self._happen(*(ReplicaHealthy(replica) for replica in list(self.story.ledger.replicas)))
             self.story.until(self.story.now + 400.0)
         assert not self.story.ledger.where, "a ticket never ended"
         assert self.story.fleet.next_wake() == float("inf"), "an idle fleet ticks"
@@ -190,7 +191,7 @@ class FleetMachine(RuleBasedStateMachine):
 
 
 FleetMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 
 TestFleet = FleetMachine.TestCase

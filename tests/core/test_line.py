@@ -98,7 +98,7 @@ class LineMachine(RuleBasedStateMachine):
         assert self.line.is_first(BATCH) == (not self.everyone())
 
 
-LineMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+LineMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 
 TestLine = LineMachine.TestCase
 
@@ -122,6 +122,19 @@ def test_o04_the_wait_of_interactive_does_not_depend_on_the_depth_of_batch() -> 
     line.join(journey(50_000, INTERACTIVE, now=1000.0))
     served = [line.take(1000.0).ticket.id for _ in range(2)]
     assert 50_000 in served
+
+
+def test_the_deadline_of_a_first_wait_does_not_end_a_second() -> None:
+    line = Line(QueueSpec())
+    other, who = journey(1, wait_s=5.0), journey(2, wait_s=5.0)
+    line.join(other)
+    line.join(who)
+    line.leave(who)  # its first deadline stays behind the other's
+    who.give_up_at = 20.0
+    line.rejoin(who)
+    assert line.expired(5.0) == [other]
+    assert line.waiting() == [who]
+    assert line.next_deadline() == 20.0
 
 
 def test_deadlines_of_those_who_left_are_forgotten() -> None:

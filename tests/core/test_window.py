@@ -40,7 +40,7 @@ class Exact:
 
 
 @given(steps=STEPS, span_s=st.sampled_from([1.0, 3.0, SPAN_S]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_averages_are_exact_within_the_resolution(steps: list[tuple[float, str]], span_s: float) -> None:
     now = 100.0
     window, exact = LoadWindow(SPAN_S, now), Exact(now)
