@@ -4,10 +4,10 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.engine import Engine
 from tests.service import Service, request, serving, until
 
 pytestmark = pytest.mark.slow
@@ -23,39 +23,6 @@ replicas = { minimum_warm = 1, maximum = 1 }
 TALE = {"messages": [{"role": "user", "content": "Write a very long story about the sea."}], "max_tokens": 1500}
 TOKENS_OF_GRACE = 40
 """What may still be decoded after a client left: 200 ms at the highest speed of this model on a fast core."""
-
-
-class Engine:
-    """The replica's own counters, asked past the gateway with the child's secret."""
-
-    def __init__(self, service: Service) -> None:
-        (row,) = service.replicas()
-        pid = row["status"]["pid"]
-        environment = dict(
-            pair.split("=", 1) for pair in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in pair
-        )
-        (self._secret,) = [value for name, value in environment.items() if "SECRET" in name]
-        self._port = _listening_port(pid)
-
-    def counter(self, name: str) -> float:
-        """One of llama.cpp's own metrics."""
-        url = f"http://127.0.0.1:{self._port}/metrics"
-        with urlopen(Request(url, headers={"Authorization": f"Bearer {self._secret}"}), timeout=5) as page:
-            lines = page.read().decode().splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"llamacpp:{name} "))
-
-    def decoding_has_stopped(self) -> bool:
-        """Nothing is processed, and the counter stands still."""
-        return not self.counter("requests_processing")
-
-
-def _listening_port(pid: int) -> int:
-    inodes = {link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
-            return int(fields[1].split(":")[1], 16)
-    raise AssertionError("the replica listens nowhere")
 
 
 def send(service: Service, body: bytes) -> socket.socket:
