@@ -1,6 +1,7 @@
 """The life of a request through the gateway: answers, streams, retries, losses, leaving, waiting."""
 
 import asyncio
+import gc
 import json
 
 import pytest
@@ -21,8 +22,11 @@ from tests.gateway.scripted import (
     scene,
 )
 from tests.wire.raw import raw, until
+from toque.gateway.attempt import Attempt
+from toque.gateway.relay import Relay
 from toque.model.messages import Abandoned, Failed, Finished
 from toque.model.ticket import FailureKind, RefusalReason
+from toque.wire.request import Request
 
 STREAM = HELLO | {"stream": True}
 STREAM_WITH_USAGE = STREAM | {"stream_options": {"include_usage": True}}
@@ -128,6 +132,25 @@ async def test_http_1_0_gets_a_stream_that_ends_with_the_connection() -> None:
         reply = await story.client.answer()
         assert "transfer-encoding" not in reply.fields
         assert reply.body == b"".join([*TOKENS, FINISH, DONE])
+
+
+async def test_a_request_leaves_no_garbage_for_the_collector() -> None:
+    async def no_such_thing(exchange: Exchange) -> None:
+        await exchange.answer({"error": {"message": "no"}}, status=400)
+
+    async with scene(answer_in_tokens) as story, scene(answer_plainly) as plain, scene(no_such_thing) as refused:
+        gc.collect()
+        gc.disable()
+        try:
+            for each, body in ((story, STREAM), (plain, HELLO), (refused, HELLO)):
+                each.ask(body)
+                await each.client.answer()
+                await until(lambda: each.records.served)  # noqa: B023
+                each.fleet.waiters.clear()
+            left = [thing for thing in gc.get_objects() if isinstance(thing, Relay | Attempt | Request)]
+        finally:
+            gc.enable()
+        assert left == []
 
 
 # ---- the upstream fails ----------------------------------------------------------------------------------------------

@@ -134,6 +134,7 @@ class Relay:
 
     def answered(self, prompt_tokens: int, output_tokens: int) -> None:
         """The answer is complete."""
+        self._attempt = None  # they hold each other: parted, both are freed without a collector
         self._outlet.end()
         ttft_s = self._first_at - self._sent_at
         self._around.fleet.post(Finished(self._ticket_id, ttft_s, prompt_tokens, output_tokens))

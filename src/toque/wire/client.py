@@ -244,6 +244,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone; why makes no difference."""
         self._home.closed(self)
+        del self._parser  # it holds this connection: parted, both are freed without a collector
         call = self._detach()
         if call is None:
             return

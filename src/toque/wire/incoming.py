@@ -213,8 +213,7 @@ class Incoming(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; why makes no difference."""
         self._host.closed(self)
-        self._reader.is_deaf = True
-        self._reader.ready.clear()
+        self._reader.close()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_left()
