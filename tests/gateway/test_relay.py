@@ -147,7 +147,8 @@ async def test_a_request_leaves_no_garbage_for_the_collector() -> None:
                 await each.client.answer()
                 await until(lambda: each.records.served)  # noqa: B023
                 each.fleet.waiters.clear()
-            left = [thing for thing in gc.get_objects() if isinstance(thing, Relay | Attempt | Request)]
+            left = [thing for thing in gc.get_objects() if isinstance(thing, Relay | Attempt)]
+            left += [thing for thing in gc.get_objects() if isinstance(thing, Request) and thing.body]
         finally:
             gc.enable()
         assert left == []
