@@ -147,13 +147,12 @@ def test_a_schema_is_kept_to(client: OpenAI) -> None:
     assert isinstance(answer.choices[0].message.parsed, Person)
 
 
-def test_tools_reach_the_model(client: OpenAI) -> None:
-    question = {"model": "chat", "messages": [CAPITAL], "temperature": 0, "max_tokens": 5}
-    without = client.chat.completions.create(**question)
-    given = client.chat.completions.create(**question, tools=[pydantic_function_tool(Weather)])
-    assert given.usage
-    assert without.usage
-    assert given.choices[0].finish_reason in {"length", "stop", "tool_calls"}
+def test_tools_are_taken_even_where_the_model_cannot_use_them(client: OpenAI) -> None:
+    """The chat template of the embedded model has no place for tools; `fake` shows that they arrive."""
+    answer = client.chat.completions.create(
+        model="chat", messages=[CAPITAL], max_tokens=5, tools=[pydantic_function_tool(Weather)]
+    )
+    assert answer.choices[0].message.content
 
 
 def test_a_text_is_completed(client: OpenAI) -> None:
