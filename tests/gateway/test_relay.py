@@ -13,6 +13,7 @@ from tests.gateway.scripted import (
     PLAIN,
     TOKENS,
     USAGE,
+    Answering,
     Exchange,
     answer_in_tokens,
     answer_plainly,
@@ -134,19 +135,22 @@ async def test_http_1_0_gets_a_stream_that_ends_with_the_connection() -> None:
         assert reply.body == b"".join([*TOKENS, FINISH, DONE])
 
 
-async def test_a_request_leaves_no_garbage_for_the_collector() -> None:
-    async def no_such_thing(exchange: Exchange) -> None:
-        await exchange.answer({"error": {"message": "no"}}, status=400)
+async def refuse_plainly(exchange: Exchange) -> None:
+    await exchange.answer({"error": {"message": "no"}}, status=400)
 
-    async with scene(answer_in_tokens) as story, scene(answer_plainly) as plain, scene(no_such_thing) as refused:
+
+@pytest.mark.parametrize(
+    ("script", "body"), [(answer_in_tokens, STREAM), (answer_plainly, HELLO), (refuse_plainly, HELLO)]
+)
+async def test_a_request_leaves_no_garbage_for_the_collector(script: Answering, body: dict[str, object]) -> None:
+    async with scene(script) as story:
         gc.collect()
         gc.disable()
         try:
-            for each, body in ((story, STREAM), (plain, HELLO), (refused, HELLO)):
-                each.ask(body)
-                await each.client.answer()
-                await until(lambda: each.records.served)  # noqa: B023
-                each.fleet.waiters.clear()
+            story.ask(body)
+            await story.client.answer()
+            await until(lambda: story.records.served)
+            story.fleet.waiters.clear()
             left = [thing for thing in gc.get_objects() if isinstance(thing, Relay | Attempt)]
             left += [thing for thing in gc.get_objects() if isinstance(thing, Request) and thing.body]
         finally:
