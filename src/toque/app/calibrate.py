@@ -23,8 +23,8 @@ from toque.model.spec import QueueSpec, ReplicaBounds, ScalingSpec
 from toque.ports import InferenceAgent
 from toque.sim.fit import SERVED_MIN, Fit, Served, fit_slots
 
-PROMPT_WORDS = (16, 64, 256)
-OUTPUT_TOKENS = (8, 24, 64)
+PROMPT_WORDS = (8, 48, 192)
+OUTPUT_TOKENS = (4, 16, 32)
 CONTEXT_SHARE = 0.5
 """Of a slot's context that a prompt may take, counted as one and a half tokens a word."""
 ALONE_SHARE = 0.4
