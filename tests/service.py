@@ -109,10 +109,13 @@ def request(**fields: Any) -> bytes:
     return json.dumps(asked).encode()
 
 
-def call(url: str, method: str, path: str, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
+def call(
+    url: str, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
     """Make one plain call."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
-    connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+    given = {} if body is None else {"content-type": "application/json"}
+    connection.request(method, path, body, {**given, **(headers or {})})
     response = connection.getresponse()
     answer = response.read()
     connection.close()
