@@ -1,6 +1,7 @@
 """The life of a request through the gateway: answers, streams, retries, losses, leaving, waiting."""
 
 import asyncio
+import contextlib
 import gc
 import json
 
@@ -372,6 +373,70 @@ async def test_u13_a_replica_that_cannot_be_reached_was_never_sent_anything() ->
     assert story.fleet.events[0] == Failed(1, FailureKind.NOT_SENT)
 
 
+async def test_r03_a_replica_that_went_between_grant_and_call_was_never_sent_anything() -> None:
+    async with scene(answer_plainly, answer_plainly) as story:
+        del story.fleet.endpoints[1]
+        story.fleet.holds = True
+        story.ask(HELLO)
+        await until(lambda: story.fleet.tickets)
+        story.fleet.untried[1] = [1, 2]
+        story.fleet.grant(1)
+        assert (await story.client.answer()).fields["x-toque-replica"] == "2"
+    assert story.fleet.events[0] == Failed(1, FailureKind.NOT_SENT)
+
+
+async def test_u02_an_empty_account_is_told_without_a_retry() -> None:
+    async def empty(exchange: Exchange) -> None:
+        await exchange.answer({"error": {"message": "pay", "code": "insufficient_quota"}}, 429)
+
+    async with scene(empty, answer_plainly) as story:
+        story.ask(HELLO)
+        reply = await story.client.answer()
+        assert (reply.status, reply.error["code"]) == (429, "rate_limit_exceeded")
+        assert reply.fields["x-should-retry"] == "false"
+        assert b"pay" not in reply.body
+    assert story.fleet.events == [Finished(1)]
+
+
+async def test_u08_an_event_without_an_end_is_an_error_and_the_call_is_closed() -> None:
+    closed = asyncio.Event()
+
+    async def flood(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.chunk(TOKENS[0])
+        with contextlib.suppress(ConnectionError):
+            for _ in range(40):
+                await exchange.chunk(b"x" * 65536)
+        await exchange.gone()
+        closed.set()
+
+    async with scene(flood) as story:
+        story.ask(STREAM)
+        assert last_error((await story.client.answer()).body)["code"] == "upstream_invalid_response"
+        await asyncio.wait_for(closed.wait(), 5)
+    assert story.fleet.events == [Failed(1, FailureKind.INVALID, began=True)]
+
+
+async def test_u10_an_empty_answer_is_none() -> None:
+    async def nothing(exchange: Exchange) -> None:
+        await exchange.answer(b"")
+
+    async with scene(nothing) as story:
+        story.ask(HELLO)
+        assert (await story.client.answer()).error["code"] == "upstream_invalid_response"
+
+
+async def test_a_refusal_that_is_cut_counts_as_the_refusal_it_was() -> None:
+    async def cut(exchange: Exchange) -> None:
+        await exchange.write(b"HTTP/1.1 400 X\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
+        exchange.cut()
+
+    async with scene(cut, answer_plainly) as story:
+        story.ask(HELLO)
+        reply = await story.client.answer()
+        assert (reply.status, reply.error["code"]) == (400, "invalid_value")
+
+
 async def test_r05_silence_in_the_middle_is_an_error_event() -> None:
     async def fall_silent(exchange: Exchange) -> None:
         await exchange.begin_stream()
@@ -486,6 +551,21 @@ async def test_a_held_stream_gets_its_head_and_comments_and_then_its_answer() ->
         while piece := await story.client.chunk():
             body += piece
         assert body == b"".join([*TOKENS, FINISH, DONE])
+
+
+async def test_a_held_stream_keeps_its_comments_until_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toque.gateway.relay.HEARTBEAT_EACH_S", 0.05)
+
+    async def say_nothing(exchange: Exchange) -> None:
+        await exchange.gone()
+
+    async with scene(say_nothing, holds=True, heartbeat_s=0.05) as story:
+        story.ask(STREAM)
+        await story.client.head()
+        assert await story.client.chunk() == b": waiting\n\n"
+        story.fleet.grant(1)
+        for _ in range(3):
+            assert await story.client.chunk() == b": waiting\n\n"
 
 
 async def test_a_held_stream_is_refused_by_an_event() -> None:

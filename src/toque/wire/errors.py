@@ -54,5 +54,6 @@ def retry_fields(error: ToqueError) -> bytes:
     if error.retry_after_s > 0:
         wait_s = min(error.retry_after_s, float(RETRY_AFTER_S_MAX))
         return b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (max(1, math.ceil(wait_s)), math.ceil(wait_s * 1000))
-    is_in_vain = isinstance(error, CallerError | RefusedError) and error.status not in _WORTH_A_RETRY
+    is_ours = isinstance(error, CallerError | RefusedError)
+    is_in_vain = error.status == 429 or (is_ours and error.status not in _WORTH_A_RETRY)
     return b"x-should-retry: false\r\n" if is_in_vain else b""
