@@ -1,0 +1,65 @@
+"""Does the simulator tell the truth? The same traffic through a live toque and through its simulation, side by side.
+
+python bench/truth/run.py [--quick] [--embedded] [--json FILE]   (about seven minutes; --quick two; --embedded five more)
+
+Fake agents as processes under the policies concurrency, rate and fixed; with --embedded also the embedded model against its
+profile from `toque calibrate`. The live run's own journal gives the arrivals and the cold starts that are simulated.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import embedded
+import fakes
+
+TITLES = {
+    "replica_hours": "replica-hours",
+    "attainment": "waited at most 2 s",
+    "mean_wait_s": "mean wait, s",
+    "ttft_mean_s": "TTFT mean, s",
+    "ttft_p50_s": "TTFT p50, s",
+    "ttft_p95_s": "TTFT p95, s",
+    "tokens_per_s": "output tokens/s",
+    "starts": "starts",
+}
+
+
+def table(row: Mapping[str, Any]) -> str:
+    """Return one comparison as a Markdown table."""
+    live, simulated = row["live"], row["simulated"]
+    lines = [f"| {row['case']} | live | simulated | difference |", "|---|---|---|---|"]
+    for name, title in TITLES.items():
+        off = f"{simulated[name] / live[name] - 1:+.1%}" if live[name] else ""
+        lines.append(f"| {title} | {live[name]:.3f} | {simulated[name]:.3f} | {off} |")
+    return "\n".join([*lines, "", f"{row.get('noise') or row.get('profile')}", ""])
+
+
+def main() -> None:
+    """Print the tables, and when asked write them as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a quarter of the traffic")
+    parser.add_argument("--embedded", action="store_true", help="the embedded model, too")
+    parser.add_argument("--only-embedded", action="store_true", help="the embedded model alone")
+    parser.add_argument("--folder", type=Path, help="keep journals, settings and profiles here")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    chosen = parser.parse_args()
+    kinds = [] if chosen.only_embedded else [fakes]
+    if chosen.embedded or chosen.only_embedded:
+        kinds.append(embedded)
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.folder or Path(temporary)
+        for kind in kinds:
+            for row in kind.rows(folder, quick=chosen.quick):
+                rows.append(row)
+                print(table(row), flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
