@@ -59,6 +59,11 @@ def open_request(service: Service, framing: str) -> socket.socket:
     return connection
 
 
+def send_without_end(connection: socket.socket, chunk: bytes) -> None:
+    while True:
+        connection.sendall(chunk)
+
+
 def answer_on(connection: socket.socket) -> tuple[int, str, Any]:
     response = HTTPResponse(connection)
     response.begin()
@@ -85,8 +90,7 @@ def test_h05_chunks_beyond_the_limit_are_refused_at_the_limit_and_memory_stays_f
             status, closes, body = answer_on(connection)
             assert (status, closes, body["error"]["code"]) == (413, "close", "request_too_large")
             with pytest.raises(OSError, match=r"reset|pipe|abort"):  # read on for two seconds, and never kept
-                while True:
-                    connection.sendall(chunk)
+                send_without_end(connection, chunk)
         assert memory_bytes(service) - before < 16 * BODY_BYTES_MAX
         assert service.ask()[0] == 200
 
