@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.scripted import DONE, FINISH, TOKENS, USAGE, event
@@ -33,6 +33,7 @@ def test_u07_byte_by_byte_is_the_same() -> None:
     assert passed([STREAM[at : at + 1] for at in range(len(STREAM))])[0] == WITHOUT_USAGE
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12), st.booleans())
 def test_u07_any_split_is_the_same(cuts: list[int], keeps_usage: bool) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]

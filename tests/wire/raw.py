@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 async def until(condition: Callable[[], object]) -> None:
     """Give the loop its turns until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0)
 
@@ -43,11 +43,11 @@ class Raw:
             self.writer.write(piece)
 
     async def head(self) -> Answer:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return Answer(await self.reader.readuntil(b"\r\n\r\n"), b"")
 
     async def chunk(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             size = int(await self.reader.readline(), 16)
             piece = await self.reader.readexactly(size)
             assert await self.reader.readexactly(2) == b"\r\n"
@@ -55,7 +55,7 @@ class Raw:
 
     async def answer(self) -> Answer:
         answer = await self.head()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             if "content-length" in answer.fields:
                 answer.body = await self.reader.readexactly(int(answer.fields["content-length"]))
             elif answer.fields.get("transfer-encoding") == "chunked":
@@ -69,7 +69,7 @@ class Raw:
 
     async def rest(self) -> bytes:
         """What comes until the server closes; a reset counts as closing."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with contextlib.suppress(ConnectionError):
                 return await self.reader.read()
         return b""

@@ -125,7 +125,7 @@ async def test_a_client_that_reads_slowly_makes_send_wait() -> None:
     async def flood(scope: Message, receive: Receive, send: Send) -> None:
         nonlocal sent
         await send({"type": "http.response.start", "status": 200})
-        for _ in range(1000):
+        for _ in range(400):
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
             sent += 65536
         await send({"type": "http.response.body"})
@@ -137,5 +137,5 @@ async def test_a_client_that_reads_slowly_makes_send_wait() -> None:
             await asyncio.sleep(0)
             still = still + 1 if sent == seen else 0
             seen = sent
-        assert 0 < seen < 32 * 2**20
-        assert len((await client.answer()).body) == 1000 * 65536
+        assert 0 < seen < 20 * 2**20
+        assert len((await client.answer()).body) == 400 * 65536

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toque.model.errors import UpstreamError
@@ -39,12 +39,14 @@ def test_u07_the_events_are_the_same_byte_by_byte() -> None:
     assert parse([STREAM[at : at + 1] for at in range(len(STREAM))]) == EVENTS
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_u07_the_events_are_the_same_for_any_split(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
     assert parse([STREAM[a:b] for a, b in itertools.pairwise(edges)]) == EVENTS
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text(alphabet=st.characters(exclude_characters="\r\n\x00", codec="utf-8"))), max_size=5),
     st.sampled_from(["\n", "\r", "\r\n"]),
