@@ -360,3 +360,12 @@ def test_refused_requests_count_as_load() -> None:
     effects = story.at(10.0, *(arrival(ticket) for ticket in range(1, 20)))
     assert len(refusals(effects)) == 18
     assert decisions(story.until(15.0)) == [(1, 2)]
+
+
+def test_o14_no_more_than_one_replica_is_ordered_before_a_cold_model_has_shown_that_it_loads() -> None:
+    bounds = ReplicaBounds(minimum_warm=0, maximum=4)
+    story = Story(concurrency(bounds))
+    story.at(1.0, *map(arrival, range(1, 41)))
+    assert only(story.until(20.0), RecordDecision)[0].decision.allowed.reason == "the first replica is still loading"
+    assert story.fleet.pools["chat"].supply.roster.live == 1
+    assert decisions(story.ready(20.0, 1) + story.until(22.0)) == [(1, 4)]

@@ -31,12 +31,17 @@ class Guard:
         return min(max(replicas, self._bounds.minimum_warm), self._bounds.maximum)
 
     def allow(self, desired: Desired, seen: Observation, now: float) -> Desired:
-        """Bound what is desired: more replicas by a step, as many as there are, or fewer after a calm."""
+        """Bound what is desired: more replicas by a step, as many as there are, or fewer after a calm.
+
+        A cold model is loaded once (O14): until its first replica has shown that it loads at all, no more are ordered.
+        """
         live = seen.ready + seen.starting
         bounded = self.bound(desired.replicas)
         highest = self._highest_recent(bounded, now)
         if bounded < live:
             return self._shrink(desired, live, highest, now)
+        if bounded > live and seen.starting and not seen.ready:
+            return Desired(max(live, self._bounds.minimum_warm), "the first replica is still loading")
         step = max(self._bounds.step_up_max, live)
         return _told(min(bounded, live + step), desired, bounded)
 
