@@ -26,6 +26,7 @@ SETTINGS = f"""
 [models.chat]
 source = "embedded"
 slots = {SLOTS}
+threads = 1
 scaling = {{ policy = "fixed" }}
 queue = {{ length_max = 10000, wait_s_max = 600, cold_wait_s_max = 600 }}
 """

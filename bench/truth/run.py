@@ -1,6 +1,6 @@
 """Does the simulator tell the truth? The same traffic through a live toque and through its simulation, side by side.
 
-python bench/truth/run.py [--quick] [--embedded] [--json FILE]   (about seven minutes; --quick two; --embedded five more)
+python bench/truth/run.py [--quick] [--embedded] [--json FILE]   (about seven minutes; --quick one; --embedded five more)
 
 Fake agents as processes under the policies concurrency, rate and fixed; with --embedded also the embedded model against its
 profile from `toque calibrate`. The live run's own journal gives the arrivals and the cold starts that are simulated.
@@ -29,19 +29,25 @@ TITLES = {
 
 
 def table(row: Mapping[str, Any]) -> str:
-    """Return one comparison as a Markdown table."""
-    live, simulated = row["live"], row["simulated"]
-    lines = [f"| {row['case']} | live | simulated | difference |", "|---|---|---|---|"]
+    """Return one comparison as a Markdown table, and below it what else there is to know."""
+    columns = {name.replace("_", ", "): row[name] for name in ("simulated", "simulated_late") if name in row}
+    lines = [f"| {row['case']} | live | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for name, title in TITLES.items():
-        off = f"{simulated[name] / live[name] - 1:+.1%}" if live[name] else ""
-        lines.append(f"| {title} | {live[name]:.3f} | {simulated[name]:.3f} | {off} |")
+        live = row["live"][name]
+        cells = [f"{figures[name]:.3f} ({difference(figures[name], live)})" for figures in columns.values()]
+        lines.append(f"| {title} | {live:.3f} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"{row.get('noise') or row.get('profile')}", ""])
+
+
+def difference(simulated: float, live: float) -> str:
+    """Return how far the simulation is from what happened."""
+    return f"{simulated / live - 1:+.1%}" if live else "-"
 
 
 def main() -> None:
     """Print the tables, and when asked write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the traffic")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the traffic, under one policy")
     parser.add_argument("--embedded", action="store_true", help="the embedded model, too")
     parser.add_argument("--only-embedded", action="store_true", help="the embedded model alone")
     parser.add_argument("--folder", type=Path, help="keep journals, settings and profiles here")
