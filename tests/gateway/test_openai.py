@@ -1,7 +1,6 @@
 """Request bodies: H06 to H09, on the reader itself and without a network."""
 
 import json
-import time
 
 import pytest
 
@@ -23,10 +22,8 @@ def read(body: object, reader: BodyReader = CHAT) -> dict[str, object]:
 
 def refusal(body: object, reader: BodyReader = CHAT) -> CallerError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    begun = time.perf_counter()
     with pytest.raises(CallerError) as caught:
         reader.read(content)
-    assert time.perf_counter() - begun < 0.5
     return caught.value
 
 
