@@ -47,7 +47,7 @@ def model_of(spec: AgentSpec) -> ModelSpec:
 
 @pytest.fixture(scope="session")
 def llama_replica(embedded_model: Path) -> Iterator[Replica]:
-    model = model_of(AgentSpec(source=str(embedded_model), threads=2))
+    model = model_of(AgentSpec(source=str(embedded_model), threads=1))
     with running(agent_kind("llama.cpp", no_secret), model) as replica:
         yield replica
 
