@@ -7,7 +7,7 @@ what it starts is gone when it returns, also on Ctrl-C.
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
 
@@ -53,22 +53,19 @@ async def calibrate(
 
     Raises `ConfigError` for a model that is not there, `UpstreamError` when too few requests were answered in time.
     """
-    loop = asyncio.get_running_loop()
+    clock = asyncio.get_running_loop().time
     async with open_fleet(_alone(spec, name), announce) as fleet:
-        bench = _Bench(fleet.agent(name), fleet.models[name], loop.time)
+        model = fleet.models[name]
+        bench = _Bench(fleet.agent(name), model, clock)
         await bench.ask(PROMPT_WORDS[0], OUTPUT_TOKENS[0])  # holds until the replica is there; not counted
         bench.served.clear()
-        started = loop.time()
-        ticking = asyncio.create_task(_tick(lambda: progress(min(1.0, (loop.time() - started) / limit_s))))
-        try:
+        started = clock()
+        bench.tell = lambda: progress(min(1.0, (clock() - started) / limit_s))
+        with suppress(TimeoutError):  # what was answered until then counts
             async with asyncio.timeout(limit_s * PATIENCE_FACTOR):
                 await bench.crowd(1, started + limit_s * ALONE_SHARE)
-                await bench.crowd(fleet.models[name].pool.slots, started + limit_s)
-        except TimeoutError:
-            pass  # what was answered until now counts
-        finally:
-            ticking.cancel()
-        return Calibration(name, _fit(bench, fleet.models[name]), cold_start_of(fleet))
+                await bench.crowd(model.pool.slots, started + limit_s)
+        return Calibration(name, _fit(bench, model), cold_start_of(fleet))
 
 
 def cold_start_of(fleet: OpenFleet) -> float:
@@ -103,18 +100,13 @@ def _fit(bench: "_Bench", model: ModelSpec) -> Fit:
     return fit_slots(bench.served, model.pool.slots)
 
 
-async def _tick(tell: Callable[[], None]) -> None:
-    while True:
-        tell()
-        await asyncio.sleep(1.0)  # noqa: TID251 - a bar that moves once a second waits for nothing else
-
-
 class _Bench:
     """Sends requests of all sizes to one replica and measures them. `now` reads the clock."""
 
     def __init__(self, agent: InferenceAgent, model: ModelSpec, now: Callable[[], float]) -> None:
         self.served: list[Served] = []
         self.trouble = ""
+        self.tell: Callable[[], None] = lambda: None
         self._agent = agent
         self._now = now
         self._words_max = int(model.agent.context_tokens * CONTEXT_SHARE / 1.5)
@@ -138,6 +130,7 @@ class _Bench:
             except ToqueError as error:  # the others go on; too few answers are told with it
                 self.trouble = error.message
                 return
+            self.tell()
 
     async def ask(self, words: int, tokens: int) -> None:
         """Ask once. Raises `ToqueError` as the agent does."""
