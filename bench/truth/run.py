@@ -30,7 +30,7 @@ TITLES = {
 
 def table(row: Mapping[str, Any]) -> str:
     """Return one comparison as a Markdown table, and below it what else there is to know."""
-    columns = {name.replace("_", ", "): row[name] for name in ("simulated", "simulated_late") if name in row}
+    columns = {name.replace("_", ", "): row[name] for name in row if name.startswith("simulated")}
     lines = [f"| {row['case']} | live | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for name, title in TITLES.items():
         live = row["live"][name]

@@ -75,6 +75,12 @@ def test_a_model_that_is_not_there_is_told_at_once(config: str, screen: Screen) 
     assert "name one of first, chat" in screen.said
 
 
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_is_measured(config: str, screen: Screen) -> None:
+    assert screen.run("calibrate", "--config", config, "-o", "/nowhere/at/all.toml") == Exit.USAGE
+    assert "cannot write /nowhere/at/all.toml" in screen.said
+    assert "measuring" not in screen.said
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", "inf"])
 def test_a_time_that_is_none_is_wrong_usage(seconds: str, screen: Screen) -> None:
     with pytest.raises(SystemExit):

@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Measure, and show or write the profile."""
     spec, name = _settings(args, terminal)
+    if args.output and (args.output.is_dir() or not args.output.parent.is_dir()):  # told before the minute, not after
+        raise _unwritable(args.output, "there is no such place for a file")
     calibration = _measure(spec, name, args.seconds, terminal)
     profile = profile_toml(calibration)
     if args.output:
@@ -141,7 +143,11 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", fix="name a file that can be written") from error
+        raise _unwritable(path, str(error.strerror)) from error
+
+
+def _unwritable(path: Path, reason: str) -> ConfigError:
+    return ConfigError(f"cannot write {path}: {reason}", where="--output", fix="name a file that can be written")
 
 
 def _positive(text: str) -> float:
