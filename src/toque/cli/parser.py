@@ -93,6 +93,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=HELP_WIDTH)
+        self._action_max_length = 4 + max(map(len, VERBS))  # argparse forgets that verbs are indented twice
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
