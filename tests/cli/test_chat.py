@@ -73,14 +73,24 @@ def test_one_question_is_asked_of_the_first_model_and_its_answer_is_data(api: Ap
     assert screen.shown == "Because of scattering.\n"
     assert screen.said == ""
     assert api.asked[0]["model"] == "first"
-    assert api.asked[0]["messages"] == [{"role": "user", "content": "Why is the sky blue?"}]
+    system, question = api.asked[0]["messages"]  # type: ignore[misc]
+    assert (system["role"], question) == ("system", {"role": "user", "content": "Why is the sky blue?"})
+    assert api.asked[0]["max_completion_tokens"] == 1000
 
 
 def test_the_question_may_come_through_a_pipe(api: Api) -> None:
     screen = Screen(typed="Why?\n")
-    assert screen.run("chat", "--url", api.url, "--model", "second") == Exit.DONE
+    assert screen.run("chat", "--url", api.url, "--model", "second", "--system", "") == Exit.DONE
     assert api.asked[0]["messages"] == [{"role": "user", "content": "Why?"}]
     assert api.asked[0]["model"] == "second"
+
+
+def test_an_answer_that_was_cut_says_so_beside_it(api: Api, screen: Screen) -> None:
+    end = b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n'
+    api.body = _chunk("Because") + end + _DONE
+    assert screen.run("chat", "Why?", "--url", api.url, "--max-tokens", "1") == Exit.DONE
+    assert screen.shown == "Because\n"
+    assert screen.said == "(cut after 1 token; --max-tokens allows more)\n"
 
 
 def test_json_gives_the_whole_answer_with_its_usage(api: Api, screen: Screen) -> None:
@@ -160,7 +170,7 @@ def test_a_conversation_keeps_its_turns_until_ctrl_d(api: Api) -> None:
         assert talk.wait(10) == Exit.DONE
     os.close(keyboard)
     assert b"Talking with first" in seen
-    assert [len(asked["messages"]) for asked in api.asked] == [1, 3]  # type: ignore[arg-type]
+    assert [len(asked["messages"]) for asked in api.asked] == [2, 4]  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import msgspec
 
 from toque.cli.call import Service
 from toque.cli.exits import Exit
+from toque.cli.layout import count
 from toque.cli.parser import add_json
 from toque.cli.terminal import Terminal
 from toque.model.agent_spec import Secret
@@ -22,6 +23,10 @@ from toque.wire.sse import SseParser
 API_URL = "http://127.0.0.1:8080"
 KEY_VARIABLE = "TOQUE_KEY"
 PIECE_BYTES = 64 * 2**10
+SYSTEM = "You are a helpful assistant. Answer in short sentences."
+"""Said first unless told otherwise: a small model left without it wanders off."""
+TOKENS_MAX = 1000
+"""Of an answer, unless told otherwise: a model that finds no end must not hold the terminal."""
 _Json: TypeAlias = Mapping[str, Any]  # what the API answers
 _Turn: TypeAlias = dict[str, str]
 
@@ -34,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key-file", metavar="FILE", default="", help=f"file with your API key (default: ${KEY_VARIABLE} if set)"
     )
+    parser.add_argument("--system", metavar="TEXT", default=SYSTEM, help=f"the first message (default: {SYSTEM})")
+    parser.add_argument(
+        "--max-tokens", metavar="N", type=int, default=TOKENS_MAX, help=f"tokens of an answer (default: {TOKENS_MAX})"
+    )
     add_json(parser)
 
 
@@ -42,7 +51,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     url = args.url or terminal.environment.get("TOQUE_LISTEN") or API_URL
     service = Service(url, "Start one with `toque up`, or name it with --url URL.", _key(args.key_file, terminal))
     question = args.question or ("" if terminal.inp.isatty() else terminal.inp.read().strip())
-    talk = Conversation(service, args.model or _first_model(service), terminal)
+    talk = Conversation(service, args.model or _first_model(service), terminal, args.max_tokens)
+    talk.begin(args.system)
     if question:
         talk.ask(question, is_json=args.json)
     elif terminal.inp.isatty():
@@ -55,20 +65,27 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 class Conversation:
     """The turns so far; each question is asked with all of them."""
 
-    def __init__(self, service: Service, model: str, terminal: Terminal) -> None:
+    def __init__(self, service: Service, model: str, terminal: Terminal, tokens_max: int) -> None:
         self.model = model
+        self._tokens_max = tokens_max
         self._service = service
         self._terminal = terminal
         self._turns: list[_Turn] = []
+
+    def begin(self, system: str) -> None:
+        """Say first how to answer; an empty text says nothing."""
+        self._turns = [{"role": "system", "content": system}] if system else []
 
     def ask(self, question: str, *, is_json: bool = False) -> None:
         """Ask, and print the answer as it comes; a turn that fails or is stopped leaves the others as they were."""
         turns = [*self._turns, {"role": "user", "content": question}]
         usage: _Json = {}
         answer: list[str] = []
+        finish = ""
         for chunk in self._stream(turns):
             usage = chunk.get("usage") or usage
             text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+            finish = next((said for choice in chunk["choices"] if (said := choice.get("finish_reason"))), finish)
             answer.append(text)
             if not is_json:
                 self._terminal.show(self._terminal.harmless(text), end="")
@@ -78,11 +95,14 @@ class Conversation:
             self._terminal.show_json({"model": self.model, "text": whole, "usage": usage})
         else:
             self._terminal.show()
+        if finish == "length":
+            self._terminal.say(f"(cut after {count(self._tokens_max, 'token')}; --max-tokens allows more)")
 
     def _stream(self, turns: Sequence[_Turn]) -> Iterator[_Json]:
         request = {
             "model": self.model,
             "messages": turns,
+            "max_completion_tokens": self._tokens_max,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
