@@ -1,7 +1,8 @@
 """The scaler: asks the policy once an interval, and lets the guard bound the answer.
 
 Law: it asks only while something can change. A pool without demand, at the size it wants or may have, is not asked again
-until the next request, the next change among its replicas, or the instant its last replica may go.
+until the next request, the next change among its replicas, or the instant its last replica may go. Only a policy that says
+`foresees = True` (a schedule, a plan) is asked always.
 """
 
 from math import inf
@@ -17,11 +18,12 @@ from toque.model.spec import PoolSpec
 class Scaler:
     """Load window, policy and guard of one pool. `next_at` is when it wants to be asked (inf: not at all)."""
 
-    __slots__ = ("_burst_window_s", "_guard", "_interval_s", "_policy", "_spec", "_window", "next_at")
+    __slots__ = ("_foresees", "_guard", "_interval_s", "_policy", "_spec", "_window", "next_at")
 
     def __init__(self, spec: PoolSpec, policy: Policy, now: float) -> None:
         self._spec = spec
         self._policy = policy
+        self._foresees = bool(getattr(policy, "foresees", False))
         self._interval_s = spec.scaling.interval_s or policy.interval_s
         self._window = LoadWindow(max(spec.scaling.stable_window_s, self._interval_s), now)
         self._guard = Guard(spec, now)
@@ -81,11 +83,17 @@ class Scaler:
         back: after an interval.
         """
         seen, allowed = decision.observation, decision.allowed.replicas
-        is_calm = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
+        is_quiet = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
+        is_calm = is_quiet and not self._foresees
         zero_at = self._guard.zero_at()
         if is_calm and (decision.shortage or allowed == self._guard.bound(decision.desired.replicas)):  # 2
             self.next_at = inf
         elif is_calm and allowed == 1 and zero_at is not None and zero_at > now:  # 3
             self.next_at = zero_at
         else:  # 1, 4
-            self.next_at = now + self._interval_s
+            self.next_at = self._next_beat(now)
+
+    def _next_beat(self, now: float) -> float:
+        """Keep the beat, so that wakes that come a little late do not add up; a beat that was missed is not made up for."""
+        due = self.next_at + self._interval_s
+        return due if due > now else now + self._interval_s
