@@ -2,9 +2,10 @@
 
 from itertools import count
 
-from tests.core.story import Story, arrival, decisions, only, refusals, routes, starts, stops, warm
-from toque.model.messages import Abandoned, FailureCause, Finished, RecordDecision, ReplicaFailed, ReplicaReady
-from toque.model.spec import PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
+from tests.core.story import ROOMY, Story, arrival, decisions, only, refusals, routes, starts, stops, warm
+from toque.core.fleet import Fleet
+from toque.model.messages import Abandoned, FailureCause, Finished, RecordDecision, ReplicaFailed, ReplicaReady, Woke
+from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 
 QUICK = ReplicaBounds(minimum_warm=1, maximum=10, step_up_max=10, step_down_max=10, scale_down_delay_s=0.0)
 
@@ -47,6 +48,18 @@ def test_concurrency_follows_the_stable_window_down() -> None:
     # t seconds later the window still holds 8 requests for 60 - t of its 60 seconds; two a replica
     fewer = [(story.now, change) for now in range(102, 180, 2) for change in decisions(story.until(float(now)))]
     assert fewer == [(116.0, (4, 3)), (132.0, (3, 2)), (146.0, (2, 1))]
+
+
+def test_wakes_that_come_late_keep_the_beat_and_a_missed_beat_begins_a_new_one() -> None:
+    fleet = Fleet(FleetSpec((concurrency(QUICK),), ROOMY), 0.0)
+    fleet.handle(Woke(), 0.0)
+    fleet.handle(arrival(1), 0.0)
+    asked_at = []
+    for late_s in (0.1, 0.1, 0.1, 3.0, 0.0):
+        now = fleet.next_wake() + late_s
+        fleet.handle(Woke(), now)
+        asked_at.append(round(now, 1))
+    assert asked_at == [2.1, 4.1, 6.1, 11.0, 13.0]
 
 
 def test_concurrency_without_a_target_uses_seven_tenths_of_the_slots() -> None:
