@@ -38,6 +38,21 @@ class Service:
     url: str = ""
     admin_url: str = ""
 
+    def announces(self, what: str, within_s: float = PATIENCE_S) -> Mapping[str, Any]:
+        """Wait for an announcement."""
+
+        def found() -> Mapping[str, Any] | None:
+            assert self.process.poll() is None, "".join(self.errors)
+            return next((told for told in self.announced if told["announcement"] == what), None)
+
+        told: Mapping[str, Any] = until(found, within_s)
+        return told
+
+    def listening(self, within_s: float = PATIENCE_S) -> None:
+        """Wait until it listens, and know where."""
+        told = self.announces("Listening", within_s)
+        self.url, self.admin_url = told["url"], told["admin_url"]
+
     def get(self, path: str) -> Any:
         """GET a JSON page of the admin listener."""
         status, _, body = call(self.admin_url, "GET", path)
@@ -128,10 +143,9 @@ def serving(folder: Path, settings: str, *, is_ready: bool = True) -> Iterator[S
     path = folder / "toque.toml"
     path.write_text('listen = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n' + settings)
     with started(["up", "--json", "--config", str(path)], folder) as service:
-        listening = until(lambda: next((a for a in service.announced if a["announcement"] == "Listening"), None))
-        service.url, service.admin_url = listening["url"], listening["admin_url"]
+        service.listening()
         if is_ready:
-            until(lambda: any(a["announcement"] == "ModelReady" for a in service.announced))
+            service.announces("ModelReady")
         yield service
 
 
@@ -140,13 +154,17 @@ def started(arguments: list[str], folder: Path, environment: Mapping[str, str] |
     """Run a toque command and collect what it announces; ended by its id."""
     source = str(Path(__file__).parents[1])
     home = {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))}
+    path = {"PYTHONPATH": f"{source}{os.pathsep}{source}/src"}
+    argv = [sys.executable, "-m", "toque", *arguments]
+    with launched(argv, folder, {**os.environ, **home, **path, **(environment or {})}) as service:
+        yield service
+
+
+@contextmanager
+def launched(argv: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[Service]:
+    """Run any command line that becomes a toque, in this environment and no other."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "toque", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={**os.environ, **home, "PYTHONPATH": f"{source}{os.pathsep}{source}/src", **(environment or {})},
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
     )
     service = Service(process)
     readers = [

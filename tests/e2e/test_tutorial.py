@@ -34,9 +34,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
     """`toque up` with no settings at all, but for free ports and the journal of step 5."""
     ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
     with started(["up", "--json", *ports, "--record-journal", "journal.jsonl"], tmp_path) as running:
-        until(lambda: any(a["announcement"] == "ModelReady" for a in running.announced))
-        listening = next(a for a in running.announced if a["announcement"] == "Listening")
-        running.url, running.admin_url = listening["url"], listening["admin_url"]
+        running.listening()
+        running.announces("ModelReady")
         yield running
 
 

@@ -41,6 +41,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     spec = read_settings(args, terminal)
     from toque.app import serve  # noqa: PLC0415  # a mistake in the settings is told before the heavy imports
 
+    if args.source:
+        _check_source(spec)
     if args.json:
         return serve(spec, JsonAnnouncer(terminal))
     with Announcer(spec, terminal) as announce:
@@ -58,3 +60,14 @@ def read_settings(args: argparse.Namespace, terminal: Terminal) -> ServiceSpec:
     spec = read_config(path, terminal.environment, flags)
     terminal.say(f"settings: {path or 'no file; the defaults'}")
     return spec
+
+
+def _check_source(spec: ServiceSpec) -> None:
+    """Read the header of a file named on the command line. Raises `ConfigError`: one that cannot be served ends the start.
+
+    A model of the settings that cannot be served fails alone, and the others serve.
+    """
+    from toque.app.fleet import kind_of  # noqa: PLC0415  # see above
+
+    for model in spec.models:
+        kind_of(model).check(model.agent)
