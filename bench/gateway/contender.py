@@ -1,6 +1,7 @@
 """A gateway under test: how each is set up, started on one core, found ready, and ended."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -24,6 +25,8 @@ class Contender(ABC):
     """One gateway process between load and mock. `port` is where it listens."""
 
     name = ""
+    patience = 1
+    """How many times as long it is measured: one that answers a dozen requests a second needs time to show it."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -60,9 +63,19 @@ class Contender(ABC):
                 raise NotReadyError(f"{self.name} did not begin to answer. The end of what it wrote:\n{end}")
             time.sleep(0.1)
         self.idle_rss_mb = self.rss_mb()
+        self.rest()
+
+    def rest(self) -> None:
+        """Hold it still while others are measured: some go on for a while with requests that nobody waits for."""
+        self._signal(signal.SIGSTOP)
+
+    def work(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it."""
+        self.work()
         if self._process is not None:
             processes.end(self._process)
 
@@ -73,6 +86,10 @@ class Contender(ABC):
     def rss_mb(self) -> float:
         """Memory it has now."""
         return processes.rss_mb(self._process.pid) if self._process else 0.0
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
 
     def _answers(self) -> bool:
         head, _, body = CASES[0].request().partition(b"\r\n\r\n")

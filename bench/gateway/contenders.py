@@ -151,6 +151,7 @@ class LiteLlm(Contender):
     """The LiteLLM proxy, in Python."""
 
     name = "litellm"
+    patience = 4
 
     def command(self, folder: Path, mock_ports: Sequence[int]) -> list[str]:
         """One process, a master key, a list of deployments of one model."""

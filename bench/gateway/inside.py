@@ -90,7 +90,7 @@ class SocketlessLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.opened = 0
+        self.has_asked = asyncio.Event()
         self.asked: Any = None
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
@@ -98,11 +98,11 @@ class SocketlessLoop(asyncio.SelectorEventLoop):
         protocol, wire = protocol_factory(), Wire()
         protocol.connection_made(wire)
         wire.written = partial(self._asked, protocol)
-        self.opened += 1
         return wire, protocol
 
     def _asked(self, replica: Any) -> None:
         self.asked = replica
+        self.has_asked.set()
 
     async def create_server(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
         """Keep what makes a client's connection."""
@@ -129,11 +129,9 @@ class Bench:
     async def warm_up(self, request: bytes) -> None:
         """Open a connection to each replica: they are routed to in turn."""
         for _ in range(REPLICAS):
-            before, self._loop.asked = self._loop.opened, None
+            self._loop.has_asked.clear()
             self._client.data_received(request)
-            while self._loop.asked is None:
-                await asyncio.sleep(0)  # noqa: TID251 - the connection is opened by a task
-            assert self._loop.opened == before + 1
+            await self._loop.has_asked.wait()  # the connection is opened by a task
             self._loop.asked.data_received(_PLAIN)
             assert self._wire.last.startswith(b"HTTP/1.1 200")
 
@@ -196,7 +194,7 @@ async def _best_us(name: str, run: Callable[[], None], profile: bool) -> float:
             run()
         best_s = min(best_s, time.perf_counter() - began)
         profiler.disable()
-        await asyncio.sleep(0)  # noqa: TID251
+        await asyncio.sleep(0)
     if profile:
         print(f"==== {name}")
         pstats.Stats(profiler).sort_stats("tottime").print_stats(35)

@@ -49,8 +49,11 @@ def rounds(
 
 def _measure(rig: Rig, contender: Contender, case: Case, number: int, measured_s: float) -> Measured:
     begun: list[float] = []
-    figures = rig.load(case, contender.port, WARM_S, measured_s, lambda: begun.append(contender.cpu_s()))
+    contender.work()
+    seconds = measured_s * contender.patience
+    figures = rig.load(case, contender.port, WARM_S, seconds, lambda: begun.append(contender.cpu_s()))
     used_s = contender.cpu_s() - begun[0] if begun else 0.0
+    contender.rest()
     units = figures.chunks if case.streams else figures.requests
     return Measured(
         contender=contender.name,

@@ -47,7 +47,7 @@ def _row(name: str, found: Sequence[Measured]) -> list[str]:
         f"{min(rates):,.0f} - {max(rates):,.0f}",
         "" if is_base else f"{_median(of_it, lambda one: one.cpu_us):.2f}",
         "" if is_base else f"{_median(of_it, lambda one: one.cpu_share):.2f}",
-        *(f"{_median(of_it, lambda one, at=at: _latency_us(one)[at]):,.0f}" for at in (0, 1)),
+        *(_us(_median(of_it, lambda one, at=at: _latency_us(one)[at])) for at in (0, 1)),
         "" if is_base else f"{max(one.rss_mb for one in of_it):.0f}",
         "" if name == US else _ratio(found, name, lambda us, it: us.per_s / it.per_s if it.per_s else 0),
         "" if name in {US, BASE} else _ratio(found, name, lambda us, it: it.cpu_us / us.cpu_us if us.cpu_us else 0),
@@ -68,7 +68,7 @@ def _remarks(case: Case, found: Sequence[Measured]) -> list[str]:
             remarks.append(f"{name}: added p50 {added[0]:,.0f} us, p99 {added[1]:,.0f} us")
         if case.pace_us:
             way = [_median(of_it, lambda one, at=at: one.figures.chunk_way_us[at]) for at in (0, 1)]
-            remarks.append(f"{name}: a chunk's way p50 {way[0]:,.0f} us, p99 {way[1]:,.0f} us")
+            remarks.append(f"{name}: a chunk's way p50 {_us(way[0])} us, p99 {_us(way[1])} us")
         errors = sum(one.figures.errors for one in of_it)
         if errors:
             status = max(one.figures.last_status for one in of_it)
@@ -88,6 +88,11 @@ def _ratio(found: Sequence[Measured], name: str, ratio: Callable[[Measured, Meas
     ours = {one.round: one for one in found if one.contender == US}
     ratios = [ratio(ours[one.round], one) for one in found if one.contender == name and one.round in ours]
     return f"{median(ratios):.2f}" if ratios else ""
+
+
+def _us(us: float) -> str:
+    """Write a time; there is none where nothing was answered while it was measured."""
+    return f"{us:,.0f}" if us >= 0 else "-"
 
 
 def _line(cells: Iterable[str]) -> str:
