@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,23 +49,22 @@ def main() -> None:
     """Print the tables, and when asked write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a quarter of the traffic, under one policy")
+    parser.add_argument("--policy", choices=fakes.POLICIES, action="append", help="fake agents under this one only")
     parser.add_argument("--embedded", action="store_true", help="the embedded model, too")
     parser.add_argument("--only-embedded", action="store_true", help="the embedded model alone")
     parser.add_argument("--folder", type=Path, help="keep journals, settings and profiles here")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     chosen = parser.parse_args()
-    kinds = [] if chosen.only_embedded else [fakes]
-    if chosen.embedded or chosen.only_embedded:
-        kinds.append(embedded)
-    rows = []
+    told = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
-        for kind in kinds:
-            for row in kind.rows(folder, quick=chosen.quick):
-                rows.append(row)
-                print(table(row), flush=True)
+        fake = fakes.rows(folder, chosen.policy or list(fakes.POLICIES), quick=chosen.quick)
+        real = embedded.rows(folder, quick=chosen.quick) if chosen.embedded or chosen.only_embedded else ()
+        for row in chain(() if chosen.only_embedded else fake, real):
+            told.append(row)
+            print(table(row), flush=True)
     if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
+        chosen.json.write_text(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":
