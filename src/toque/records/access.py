@@ -1,4 +1,4 @@
-"""The access log: one JSON line a request.
+"""The access log: one line a request.
 
 Law: the event loop never writes. Lines are handed on in batches to one thread of our own; when that cannot keep up, lines
 are dropped and counted, and nothing waits.
@@ -8,12 +8,9 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import BinaryIO
+from typing import Protocol
 
-import msgspec
-
+from toque.records.access_line import json_line
 from toque.records.served import Served
 
 BATCH_MAX = 256
@@ -22,16 +19,28 @@ FLUSH_S = 0.5
 """The longest a line waits for its batch."""
 BATCHES_WAITING_MAX = 64
 """Batches that the thread may be behind (about 5 MB); more are dropped."""
-LINE_BYTES_MAX = 2048
 
-_encode = msgspec.json.Encoder().encode
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, lines: bytes, /) -> object:
+        """Take whole lines. Raises `OSError` or `ValueError` when it cannot."""
+        ...
+
+    def flush(self) -> None:
+        """Let go of what was taken."""
+        ...
 
 
 class AccessLog:
     """`open()` starts the thread; `close()` writes what is left and ends it. The sink stays its owner's to close."""
 
-    def __init__(self, sink: BinaryIO, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self, sink: Sink, wall_clock: Callable[[], float], line: Callable[[float, Served], bytes] = json_line
+    ) -> None:
         self._sink = sink
+        self._line = line
         self._wall_clock = wall_clock
         self._batch: list[bytes] = []
         self._batches: queue.Queue[list[bytes] | None] = queue.Queue(BATCHES_WAITING_MAX)
@@ -46,7 +55,7 @@ class AccessLog:
     def write(self, served: Served) -> None:
         """Add one line to the batch. It is encoded here, for a thread that encoded would hold the lock we all share."""
         batch = self._batch
-        batch.append(encode_line(self._wall_clock(), served))
+        batch.append(self._line(self._wall_clock(), served))
         if len(batch) >= BATCH_MAX:
             self.flush()
         elif self._flushing is None:
@@ -84,16 +93,3 @@ class AccessLog:
                 self._sink.flush()
             except (OSError, ValueError):  # a full disk, a closed pipe: serving goes on
                 self.dropped += len(batch)
-
-
-def encode_line(at: float, served: Served) -> bytes:
-    """Write one line, the time in front, where people and log readers look for it."""
-    encoded = _encode(served)
-    fields = encoded[1:] if len(encoded) <= LINE_BYTES_MAX else b'"too_long":true}'
-    second = int(at)
-    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), (at - second) * 1000, fields)
-
-
-@lru_cache(maxsize=2)
-def _to_the_second(at: int) -> bytes:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")

@@ -5,6 +5,7 @@ Law: both are made of `Served` alone, in which a client can write nothing but a 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -16,11 +17,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_line(at: float, served: Served) -> bytes:
-    """Write one JSON object with the time in front, the way people and log readers sort lines."""
-    encoded = _encode(_rounded(served))
-    stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    """Write one JSON object, the time in front, where people and log readers look for it."""
+    encoded = _encode(served)
     fields = encoded[1:] if len(encoded) <= LINE_BYTES_MAX else b'"too_long":true}'
-    return b'{"time":"%b",%b\n' % (stamp.encode("ascii"), fields)
+    second = int(at)
+    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), (at - second) * 1000, fields)
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(at: int) -> bytes:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")
 
 
 def plain_line(at: float, served: Served) -> bytes:
@@ -43,11 +49,3 @@ def _details(served: Served) -> Iterator[str]:
         yield f"{served.attempts} attempts"
     if served.replica:
         yield f"replica {served.replica}"
-
-
-def _rounded(served: Served) -> Served:
-    """Clocks differ by tiny fractions that nobody wants to read."""
-    served.queue_wait_ms = round(served.queue_wait_ms, 3)
-    served.ttft_ms = round(served.ttft_ms, 3)
-    served.duration_ms = round(served.duration_ms, 3)
-    return served
