@@ -40,6 +40,11 @@ class BatchingProfile:
         own_s = self.prefill_token_s * prompt + self.iteration_s_per_cached_token * cached
         return own_s + output * (self.iteration_s / self.slots + self.iteration_s_per_request)
 
+    def prefill_s(self, prompt_tokens: int) -> float:
+        """Seconds until the first token, if it is alone."""
+        iterations = max(1, ceil(prompt_tokens / self.batch_tokens))
+        return iterations * (self.iteration_s + self.iteration_s_per_request) + self.prefill_token_s * prompt_tokens
+
     def service_s(self, arrival: Arrival) -> float:
         """Seconds in a slot of a replica that is full of requests like this one."""
         return self.least_work_s(arrival) * self.slots

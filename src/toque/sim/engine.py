@@ -68,7 +68,8 @@ class Scenario:
     """A workload meeting a fleet. `cold_start_s` draws the seconds of one start (`sim/cold_start.py`).
 
     `replica` makes replicas of every pool that `replicas` has no maker of its own for. `patience_s` after its arrival a
-    request that still waits is given up.
+    request that still waits is given up. With `initial` so many replicas of the first pool are ready when time begins;
+    without, every pool orders its minimum warm then.
     """
 
     spec: FleetSpec
@@ -80,6 +81,7 @@ class Scenario:
     policies: PolicyTable = field(default_factory=lambda: POLICIES)
     faults: Faults = field(default_factory=Faults)
     replicas: Mapping[str, ReplicaFactory] = field(default_factory=dict)
+    initial: int = 0
 
 
 class Simulation:
@@ -94,6 +96,7 @@ class Simulation:
         self._fleet = Fleet(scenario.spec, 0.0, scenario.policies)
         self._first_pool = pools[0].name
         self._requests: dict[int, Request] = {}
+        self._has_begun = False
         timeouts_s = {pool.name: pool.replicas.startup_timeout_s for pool in pools}
         self._driver = SimulatedDriver(self._clock, self._chance, scenario.faults, timeouts_s, self)
 
@@ -102,13 +105,16 @@ class Simulation:
         """The core, for those who look at it between steps."""
         return self._fleet
 
-    def run(self, progress: Callable[[float], None] = lambda now: None) -> float:
-        """Run until the last request has ended; returns the virtual time of that. `progress` is told the time."""
-        self.post(Woke())
+    def run(self, progress: Callable[[float], None] = lambda now: None, until: float = 0.0) -> float:
+        """Run until the last request has ended, and at least to `until`; return the virtual time of the last step.
+
+        `progress` is told the time of every arrival.
+        """
+        self._open()
         arrivals: Iterator[Arrival] = iter(self._scenario.arrivals)
         upcoming = next(arrivals, None)
         number = 0
-        while upcoming is not None or self._requests:
+        while upcoming is not None or self._requests or self._due() <= until:
             planned_at, wake_at = self._clock.next_at(), self._fleet.next_wake()
             if upcoming is not None and upcoming.at <= planned_at and upcoming.at <= wake_at:
                 self._clock.now = max(self._clock.now, upcoming.at)
@@ -123,6 +129,15 @@ class Simulation:
                 self._clock.now = max(self._clock.now, wake_at)
                 self.post(Woke())
         return self._clock.now
+
+    def _due(self) -> float:
+        return min(self._clock.next_at(), self._fleet.next_wake())
+
+    def _open(self) -> None:
+        if self._scenario.initial:
+            self._fleet.pools[self._first_pool].supply.target = self._scenario.initial
+        self.post(Woke())
+        self._has_begun = True
 
     # ---- events ------------------------------------------------------------------------------------------------------
 
@@ -179,7 +194,9 @@ class Simulation:
                 self._end(number, request)
             case StartReplica(pool, replica_id):
                 factory = self._scenario.replicas.get(pool, self._scenario.replica)
-                self._driver.start(pool, replica_id, self._scenario.cold_start_s(self._chance), factory)
+                is_there = self._scenario.initial and not self._has_begun
+                cold_start_s = 0.0 if is_there else self._scenario.cold_start_s(self._chance)
+                self._driver.start(pool, replica_id, cold_start_s, factory)
             case StopReplica(replica_id):
                 self._driver.stop(replica_id)
             case ProbeReplica(replica_id):
