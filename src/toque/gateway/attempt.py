@@ -120,7 +120,9 @@ class StreamAttempt(Attempt):
             self._give_up(broken())
             return
         if data:
-            self._pass_on(data)
+            if not self.has_begun:
+                self._begin()
+            self.customer.pass_on(data)
 
     def finish(self) -> None:
         """A stream that ends without its end is a failure, however cleanly the connection closed."""
@@ -135,10 +137,13 @@ class StreamAttempt(Attempt):
             self._pass_on(b"data: [DONE]\n\n")
         self.customer.answered(events.prompt_tokens, events.output_tokens)
 
+    def _begin(self) -> None:
+        self.has_begun = True
+        self.customer.begin(EVENT_STREAM, None)
+
     def _pass_on(self, data: bytes) -> None:
         if not self.has_begun:
-            self.has_begun = True
-            self.customer.begin(EVENT_STREAM, None)
+            self._begin()
         self.customer.pass_on(data)
 
 

@@ -59,12 +59,14 @@ class Relay:
         "_replica_id",
         "_sent_at",
         "_ticket_id",
+        "pass_on",
     )
 
     def __init__(self, around: Surroundings, errand: Errand, outlet: Outlet) -> None:
         self._around = around
         self._errand = errand
         self._outlet = outlet
+        self.pass_on = outlet.write  # called once a chunk
         self._ticket_id = around.fleet.next_ticket_id()
         self._attempt: Attempt | None = None
         self._attempts = 0
@@ -127,10 +129,6 @@ class Relay:
         self._first_at = self._around.fleet.now()
         if not self._outlet.has_begun:
             self._outlet.begin(content_type, length, self._toque_fields())
-
-    def pass_on(self, data: bytes) -> None:
-        """Bytes of the answer."""
-        self._outlet.write(data)
 
     def answered(self, prompt_tokens: int, output_tokens: int) -> None:
         """The answer is complete."""

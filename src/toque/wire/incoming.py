@@ -85,6 +85,7 @@ class Incoming(asyncio.Protocol):
         "_since",
         "_transport",
         "_unsent_bytes",
+        "write",
     )
 
     def __init__(self, host: Host) -> None:
@@ -99,6 +100,8 @@ class Incoming(asyncio.Protocol):
         self._phase = Phase.BETWEEN
         self._since = host.now
         self._unsent_bytes = 0
+        self.write: Callable[[bytes], None] = _not_open
+        """Sends bytes of the answer, framed already: the transport's own method, called once a chunk."""
 
     # ---- for whoever answers
 
@@ -112,10 +115,6 @@ class Incoming(asyncio.Protocol):
         """The client's address."""
         name = self._transport.get_extra_info("peername")
         return str(name[0]) if name else ""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes of the answer, framed already."""
-        self._transport.write(data)
 
     def finish(self, *, closes: bool = False) -> None:
         """The answer is complete: go on with the next request, or close after the last."""
@@ -193,6 +192,7 @@ class Incoming(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected; asyncio and uvloop both have set TCP_NODELAY."""
         self._transport = cast(asyncio.Transport, transport)
+        self.write = self._transport.write
         self._transport.set_write_buffer_limits(high=self._host.limits.stream_buffer_bytes)
         if not self._host.opened(self):
             self._reader.is_deaf = True
@@ -262,6 +262,10 @@ class Incoming(asyncio.Protocol):
         self._since = self._host.now
         if self._transport.can_write_eof():
             self._transport.write_eof()
+
+
+def _not_open(_: bytes) -> None:
+    raise RuntimeError("The connection is not open yet.")
 
 
 def _too_slow(part: str) -> CallerError:
