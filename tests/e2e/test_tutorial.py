@@ -19,19 +19,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixture
 ROOT = Path(__file__).parents[2]
 BURST_S = 120.0
 """What fifty requests may take on a machine that has other things to do."""
+ASSUMED = """
+[models.chat]
+agent = "llama.cpp"
+source = "embedded"
+slots = 2
+threads = 1
+replicas = { minimum_warm = 1, maximum = 4 }
+queue = { wait_s_max = 300 }
+"""
 SHORT = """
 [models.chat]
 agent = "llama.cpp"
 source = "embedded"
 slots = 2
 replicas = { minimum_warm = 1, maximum = 2, scale_down_delay_s = 1 }
+queue = { wait_s_max = 300 }
 scaling = { interval_s = 0.2, stable_window_s = 2, burst_window_s = 1 }
 """
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """`toque up` with no settings at all, but for free ports and the journal of step 5."""
+    """What `toque up` assumes when nothing is set; only that a busy machine's line may wait longer."""
+    (tmp_path / "toque.toml").write_text(ASSUMED)
     ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
     with started(["up", "--json", *ports, "--record-journal", "journal.jsonl"], tmp_path) as running:
         running.listening()
