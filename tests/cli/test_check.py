@@ -78,7 +78,7 @@ def test_fewer_replicas_than_allowed_is_worth_a_note(tmp_path: Path, environment
     screen = Screen(environment)
     text = f"capacity = {{ cores = 2 }}\n{_FAKE}threads = 1\nreplicas = {{ maximum = 8 }}\n"
     assert screen.run("check", "--config", _config(tmp_path, text)) == Exit.DONE
-    assert "!  model chat: 2 replicas of 8 can run at once: needs 1 cores, 0 left" in screen.shown
+    assert "!  model chat: 2 replicas of 8 can run at once: needs 1 core, 0 left" in screen.shown
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:

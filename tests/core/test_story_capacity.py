@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_not_started_and_the_reason_is_told() -> None:
 def test_cores_are_part_of_the_budget() -> None:
     story = machine(100, model("a", 1, minimum_warm=3, maximum=3), cores=2.0)
     assert starts(story.until(0.0)) == [1, 2]
-    assert shortage(story, "a") == "needs 1 cores, 0 left"
+    assert shortage(story, "a") == "needs 1 core, 0 left"
 
 
 def test_a_request_for_a_model_that_never_fits_is_told_so() -> None:

@@ -91,7 +91,7 @@ def test_serve_push_break_and_prove(service: Service, tmp_path: Path) -> None:
     why = toque(service, "why", "chat", "--admin", service.admin_url)
     assert re.search(r"1 -> \d; wanted \d+ \(.*in flight.*\)", why)
     if len(os.sched_getaffinity(0)) == 2:
-        assert "cores" in _shortages(service)
+        assert "core" in _shortages(service)
     # 3. Break
     before = service.pids()
     sent = burst(service)

@@ -197,3 +197,13 @@ def test_s15_a_request_id_of_the_clients_is_kept_only_if_it_is_harmless(
 ) -> None:
     _, headers, _ = call(open_service.url, "GET", "/v1/models", headers={"x-request-id": sent})
     assert (headers["x-request-id"] == sent) is kept
+
+
+def test_a_second_service_on_the_same_port_says_which_and_what_to_do(open_service: Service, tmp_path: Path) -> None:
+    (tmp_path / "toque.toml").write_text(FAKE)
+    address = urlsplit(open_service.url).netloc
+    with started(["up", "--listen", address, "--admin-listen", "127.0.0.1:0"], tmp_path) as service:
+        assert service.process.wait(30) == 2
+    told = until(lambda: "".join(service.errors))
+    assert f"cannot listen on {address}: Address already in use\n" in told
+    assert "fix: " in told

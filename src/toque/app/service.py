@@ -4,6 +4,7 @@ Law: it returns when everything it started is gone. The first signal drains, the
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -180,8 +181,9 @@ def _expose(collector: ToqueCollector) -> tuple[bytes, str]:
 
 
 def _taken(address: str, setting: str, error: OSError) -> ConfigError:
+    reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text names the address once more
     return ConfigError(
-        f"cannot listen on {address}: {error.strerror or error}",
+        f"cannot listen on {address}: {reason}",
         fix=f"set {setting} to another address, or end what uses this one",
     )
 

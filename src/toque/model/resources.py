@@ -36,7 +36,8 @@ class Resources:
         if self.memory_bytes > room.memory_bytes:
             lacks.append(f"needs {mebibytes(self.memory_bytes)} of memory, {mebibytes(room.memory_bytes)} left")
         if self.cores > room.cores + 1e-9:
-            lacks.append(f"needs {self.cores:g} cores, {room.cores:g} left")
+            noun = "core" if self.cores == 1 else "cores"
+            lacks.append(f"needs {self.cores:g} {noun}, {room.cores:g} left")
         if self.gpu_memory_bytes > room.gpu_memory_bytes:
             lacks.append(
                 f"needs {mebibytes(self.gpu_memory_bytes)} of GPU memory, {mebibytes(room.gpu_memory_bytes)} left"
