@@ -72,6 +72,16 @@ VERBS: Mapping[str, Entry] = {
             "toque calibrate ./model.gguf --seconds 120 --json",
         ),
     ),
+    "simulate": Entry(
+        "toque.cli.simulate",
+        "say what a trace costs and feels like under each scaling policy, beside the best possible",
+        (
+            "toque simulate azure-code-2023",
+            "toque simulate day.csv.gz --cold-start 30 --policy concurrency hpa --html report.html",
+            "toque simulate bursts",
+            "toque simulate poisson:rate=5 --policy kpa --assert 'p95_ttft<2s' 'rejected<1%'",
+        ),
+    ),
     "key": Entry(
         "toque.cli.key",
         "make an API key",

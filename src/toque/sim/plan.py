@@ -16,7 +16,7 @@ from toque.sim.timetable import Calendar
 START = 1.0
 """Replicas to start from, as a multiple of the load: repair adds what is missing, trimming takes what is not."""
 EVALUATIONS = 1_000_000
-"""Requests looked at in one search, all passes together: some seconds."""
+"""Requests and bins looked at in one search, all passes together: some seconds."""
 AGAIN = 0.2
 """Share of that where a search goes on from a timetable that another one found."""
 PASSES_MIN, PASSES_MAX = 6, 100
@@ -63,12 +63,13 @@ def find_timetable(search: Search, known: Sequence[int] | None = None) -> list[i
 
     `known` are needs that suit a similar search, to go on from.
     """
-    share = 1.0 if known is None else AGAIN
-    passes = int(share * EVALUATIONS / max(1, len(search.demand.at)))
+    busy = search.demand.load(search.calendar.bin_s, search.speed)
+    passes = min(PASSES_MAX, EVALUATIONS // (len(search.demand.at) + len(busy)))
     if known is None:
-        busy = search.demand.load(search.calendar.bin_s, search.speed)
         known = [search.bounded(ceil(START * slots / search.slots)) for slots in busy]
-    return _trimmed(search, _repaired(search, list(known)), min(PASSES_MAX, max(PASSES_MIN, passes)))
+    else:
+        passes = int(AGAIN * passes)
+    return _trimmed(search, _repaired(search, list(known)), max(PASSES_MIN, passes))
 
 
 # ---- repair ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What a study says to people and programs: a JSON document, pages, plots."""

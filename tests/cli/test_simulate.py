@@ -1,0 +1,151 @@
+"""`toque simulate`: tables, JSON, assertions, explanations, and errors that say what to do."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.screen import Screen
+from toque.cli.exits import Exit
+
+TRACE = "square:low=0.5,high=6,period=100,duration=300,prompt=500,output=100"
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> str:
+    path = tmp_path / "profile.toml"
+    path.write_text('model = "slots"\nslots = 2\nbase_s = 0.2\nprefill_token_s = 0.0001\ndecode_token_s = 0.01\n')
+    return str(path)
+
+
+def test_a_study_as_json_has_the_plan_the_bound_and_every_policy(profile: str, screen: Screen) -> None:
+    assert screen.run("simulate", TRACE, "--profile", profile, "--cold-start", "5", "--json") == Exit.DONE
+    content = json.loads(screen.shown)
+    assert content["trace"] == TRACE
+    assert content["cold_start_s"] == 5
+    assert content["slo"] == "queue_wait<=2s@99%"
+    names = [figures["policy"] for figures in content["policies"]]
+    assert {"rate", "concurrency", "hpa", "kpa", "keda", "ray_serve"} <= set(names)
+    for figures in content["policies"]:
+        assert set(figures["queue_wait_s"]) >= {"p50", "p95", "p99"}
+        assert figures["bound_ratio"] >= 1 or not figures["slo_met"]
+        assert figures["plan_ratio"] >= 1 or not figures["slo_met"]
+        assert 0 <= figures["slo_attainment"] <= 1
+        assert figures["starts"] >= figures["stops"]
+    plan, bound = content["plan"], content["bound"]
+    assert bound["replica_hours"] <= plan["replica_hours"] <= content["fixed"]["replica_hours"]
+    assert plan["slo_attainment"] >= 0.99
+
+
+def test_the_same_command_gives_the_same_figures(profile: str) -> None:
+    shown = []
+    for _ in range(2):
+        screen = Screen()
+        screen.run(
+            "simulate", TRACE, "--profile", profile, "--cold-start", "lognormal:5,0.5", "--policy", "kpa", "--json"
+        )
+        shown.append(screen.shown)
+    assert shown[0] == shown[1]
+
+
+def test_a_person_gets_a_table_a_verdict_and_a_plot(profile: str, screen: Screen) -> None:
+    arguments = ("--profile", profile, "--policy", "concurrency", "fixed", "--price", "2.5")
+    assert screen.run("simulate", TRACE, *arguments) == Exit.DONE
+    for text in ("POLICY", "REPLICA-H", "COST", "xPLAN", "plan", "concurrency", "no policy can pay less", "━", "█"):
+        assert text in screen.shown
+    assert "\x1b" not in screen.shown
+
+
+def test_sizes_and_objective_are_taken_from_flags(profile: str, screen: Screen) -> None:
+    flags = ("--initial", "2", "--minimum", "2", "--maximum", "3", "--slo", "ttft<=5s@90%", "--policy", "concurrency")
+    assert screen.run("simulate", TRACE, "--profile", profile, *flags, "--json") == Exit.DONE
+    content = json.loads(screen.shown)
+    assert content["sizes"] == {"initial": 2, "minimum": 2, "maximum": 3}
+    assert content["slo"] == "ttft<=5s@90%"
+
+
+def test_assertions_decide_the_exit_status(profile: str, screen: Screen) -> None:
+    arguments = ("simulate", TRACE, "--profile", profile, "--policy", "fixed", "--json")
+    assert screen.run(*arguments, "--assert", "p99_queue_wait<=2s", "rejected<1%", "plan_ratio<50") == Exit.DONE
+    failing = Screen()
+    assert failing.run(*arguments, "--assert", "p95_ttft<2s", "--assert", "replica_hours<0.01") == Exit.FAILED
+    assert "fixed: replica_hours<0.01 does not hold" in failing.said
+
+
+def test_a_moment_is_explained_decision_by_decision(profile: str, screen: Screen) -> None:
+    arguments = ("--profile", profile, "--policy", "concurrency", "--at", "60")
+    assert screen.run("simulate", TRACE, *arguments) == Exit.DONE
+    told = screen.shown.partition("concurrency, around 60 s:")[2]
+    assert "in flight" in told
+    assert "wanted" in told
+
+
+def test_a_page_for_the_browser_is_written_and_needs_nothing_else(profile: str, tmp_path: Path, screen: Screen) -> None:
+    path = tmp_path / "report.html"
+    arguments = ("--profile", profile, "--policy", "concurrency", "kpa", "--html", str(path))
+    assert screen.run("simulate", TRACE, *arguments) == Exit.DONE
+    page = path.read_text("utf-8")
+    assert "<svg" in page
+    assert "concurrency" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert f"written: {path}" in screen.said
+
+
+def test_a_settings_file_is_run_as_it_is_and_two_are_compared(profile: str, tmp_path: Path) -> None:
+    for name, policy, maximum in (("small", "concurrency", 2), ("large", "rate", 9)):
+        (tmp_path / f"{name}.toml").write_text(
+            f'[models.chat]\nagent = "fake"\nslots = 2\n[models.chat.replicas]\nminimum_warm = 1\nmaximum = {maximum}\n'
+            f'[models.chat.scaling]\npolicy = "{policy}"\n'
+        )
+    small, large = (str(tmp_path / f"{name}.toml") for name in ("small", "large"))
+    one, both = Screen(), Screen()
+    assert one.run("simulate", TRACE, "--profile", profile, "--config", small, "--json") == Exit.DONE
+    content = json.loads(one.shown)
+    assert [figures["policy"] for figures in content["policies"]] == ["concurrency"]
+    assert content["sizes"]["maximum"] == 2
+    assert both.run("simulate", TRACE, "--profile", profile, "--compare", small, large, "--json") == Exit.DONE
+    assert [figures["policy"] for figures in json.loads(both.shown)["policies"]] == ["small", "large"]
+
+
+def test_traffic_can_be_reshaped_and_mixed_on_the_way(profile: str, screen: Screen) -> None:
+    reshaped = ("--between", "0", "100", "--speed", "2", "--thin", "0.5", "--batch", "poisson:rate=1,duration=60")
+    arguments = ("--profile", profile, "--policy", "concurrency", "--json")
+    assert screen.run("simulate", TRACE, *reshaped, *arguments) == Exit.DONE
+    assert 100 < json.loads(screen.shown)["requests"] < 800
+
+
+def test_the_classic_demonstration_is_told_line_by_line(screen: Screen) -> None:
+    assert screen.run("simulate", "bursts") == Exit.DONE
+    for text in ("target 10", "scaling up", "scaling down", "stable", "55 requests"):
+        assert text in screen.shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere.csv"], "there is no trace 'nowhere.csv'"),
+        (["poisson:rate=1", "--policy", "magic"], "there is no policy 'magic'"),
+        (["poisson:rate=1", "--minimum", "5", "--maximum", "2"], "contradict"),
+        (["poisson:rate=1", "--initial", "9", "--maximum", "2"], "contradict"),
+        (["poisson:rate=1", "--maximum", "0"], "contradict"),
+        (["poisson:rate=1", "--slo", "fast"], "'fast' is no objective"),
+        (["poisson:rate=1", "--assert", "speed<1"], "nothing is called 'speed'"),
+        (["poisson:rate=1", "--assert", "p95_ttft"], "is no assertion"),
+        (["poisson:rate=1", "--cold-start", "soon"], "soon"),
+        (["poisson:rate=1", "--profile", "none.toml"], "none.toml"),
+        (["poisson:rate=1", "--thin", "0"], "--thin"),
+        (["poisson:rate=1", "--between", "9000", "9100"], "no requests"),
+        (["poisson:rate=1", "--compare", "a.toml", "--policy", "kpa"], "--compare"),
+    ],
+)
+def test_what_cannot_be_simulated_is_told_with_a_way_out(arguments: list[str], told: str, screen: Screen) -> None:
+    assert screen.run("simulate", *arguments) == Exit.USAGE
+    assert told in screen.said
+    assert "fix:" in screen.said
+
+
+def test_a_bad_row_is_told_with_its_line(tmp_path: Path, screen: Screen) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("arrival_s\n0\n5\n4\n")
+    assert screen.run("simulate", str(path)) == Exit.USAGE
+    assert f"{path}:4" in screen.said
