@@ -4,7 +4,7 @@ Law: every text is escaped here; colours are classes, so that light and dark are
 those who do not see it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import count
 
@@ -13,6 +13,7 @@ from toque.sim.report.axis import Axis
 WIDTH = 760
 LEFT, RIGHT, TOP, BOTTOM = 58, 58, 14, 42
 LABEL_APART = 15
+LETTER_WIDTH = 7.2
 _Spot = tuple[float, float]
 
 
@@ -48,6 +49,11 @@ class Chart:
         if spots:
             ground = [(until, self._up.low), (spots[0][0], self._up.low)]
             self._path(self._joined([*_as_steps(spots, until), *ground]) + "Z", f"area {style}")
+
+    def band(self, lower: Sequence[_Spot], upper: Sequence[_Spot], until: float, style: str) -> None:
+        """Fill between two rows of steps."""
+        edge = [*_as_steps(upper, until), *reversed(_as_steps(lower, until))]
+        self._path(self._joined(edge) + "Z", f"area {style}")
 
     def level(self, value: float, words: str) -> None:
         """Draw a limit across."""
@@ -105,20 +111,31 @@ class Chart:
         return "".join(f"{'L' if number else 'M'}{self._x(x)} {self._y(y)}" for number, (x, y) in steps)
 
     def _placed_labels(self) -> list[str]:
-        """Write names beside their marks, from above, none over another."""
-        placed: list[tuple[float, float]] = []
+        """Write names beside their marks, none over another or over a mark; one that had to move gets a line to its mark."""
+        taken = [(x - 8.0, x + 8.0, y) for x, y, _, _ in self._labels]
         texts = []
-        for x, y, words, style in sorted(self._labels, key=lambda label: (label[1], label[0])):
-            at = y + 4
-            width = 8 * len(words)
-            while any(abs(at - other) < LABEL_APART and abs(x - left) < width + 40 for left, other in placed):
-                at += LABEL_APART
-            placed.append((x, at))
-            side = "end" if x + width > WIDTH - 10 else ""
-            texts.append(
-                f'<text class="label {side} {style}" x="{x + (-10 if side else 10):.1f}" y="{at:.1f}">{escape(words)}</text>'
-            )
+        for x, y, words, style in self._labels:
+            width = LETTER_WIDTH * len(words)
+            is_left = x + 14 + width > WIDTH
+            left = x - 11 - width if is_left else x + 11
+            at = next(place for place in self._places(y) if _is_free(taken, left, left + width, place))
+            taken.append((left, left + width, at))
+            if at != y:
+                texts.append(
+                    f'<line class="leader" x1="{x}" y1="{y}" x2="{x + (-9 if is_left else 9):.1f}" y2="{at:.1f}"/>'
+                )
+            side = "end " if is_left else ""
+            start = x + (-11 if is_left else 11)
+            texts.append(f'<text class="label {side}{style}" x="{start:.1f}" y="{at + 4:.1f}">{escape(words)}</text>')
         return texts
+
+    def _places(self, y: float) -> Iterator[float]:
+        """Heights for a label: at its mark, then ever farther below and above, last of all anywhere."""
+        for distance in range(0, self._height, LABEL_APART):
+            for place in (y + distance, y - distance):
+                if TOP <= place <= self._height - BOTTOM - LABEL_APART:
+                    yield place
+        yield from (self._height + LABEL_APART * number for number in count())
 
     def _x(self, value: float) -> float:
         return round(LEFT + self._across.share(value) * (WIDTH - LEFT - RIGHT), 1)
@@ -133,3 +150,7 @@ class Chart:
 def _as_steps(spots: Sequence[_Spot], until: float) -> list[_Spot]:
     ends = [x for x, _ in spots[1:]] + [until]
     return [spot for (x, y), end in zip(spots, ends, strict=True) for spot in ((x, y), (end, y))]
+
+
+def _is_free(taken: Sequence[tuple[float, float, float]], left: float, right: float, y: float) -> bool:
+    return all(abs(y - other) >= LABEL_APART - 1 or right < begin or left > end for begin, end, other in taken)

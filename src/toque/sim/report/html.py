@@ -95,11 +95,11 @@ def _answer(story: Story) -> str:
 _Cell = Callable[[Row], str]
 _COLUMNS: Sequence[tuple[str, _Cell]] = (
     ("wait p50, s", lambda row: _seconds(row.measures.queue_wait.quantile(0.5))),
-    ("p95", lambda row: _seconds(row.measures.queue_wait.quantile(0.95))),
-    ("p99", lambda row: _seconds(row.measures.queue_wait.quantile(0.99))),
+    ("wait p95, s", lambda row: _seconds(row.measures.queue_wait.quantile(0.95))),
+    ("wait p99, s", lambda row: _seconds(row.measures.queue_wait.quantile(0.99))),
     ("TTFT p50, s", lambda row: _seconds(row.measures.ttft.quantile(0.5))),
-    ("p95", lambda row: _seconds(row.measures.ttft.quantile(0.95))),
-    ("p99", lambda row: _seconds(row.measures.ttft.quantile(0.99))),
+    ("TTFT p95, s", lambda row: _seconds(row.measures.ttft.quantile(0.95))),
+    ("TTFT p99, s", lambda row: _seconds(row.measures.ttft.quantile(0.99))),
     ("goodput, /s", lambda row: f"{row.measures.goodput_per_s:.2f}"),
     ("refused", lambda row: f"{row.measures.refused:,}"),
     ("cold starts met", lambda row: f"{row.measures.cold_starts_met:,}"),
@@ -122,8 +122,10 @@ def _table(story: Story) -> str:
     bound = "".join(f"<td>{text}</td>" for text in _costs(story, optimum.bound_hours))
     lines.append(f'<tr><th scope="row">lower bound</th>{bound}{blank}</tr>')
     return (
-        '<h2>What each policy costs, and what users feel</h2><div class="wide" tabindex="0" role="region" aria-label="All figures">'
-        "<table><caption>The plan knows every arrival and can be carried out; below the bound nobody can go.</caption><thead><tr>"
+        "<h2>What each policy costs, and what users feel</h2>"
+        "<p>The plan knows every arrival and can be carried out; below the bound nobody can go.</p>"
+        '<div class="wide" tabindex="0" role="region" aria-label="All figures">'
+        "<table><thead><tr>"
         f"{_heads(heads)}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
@@ -160,7 +162,7 @@ def _seconds(seconds: float) -> str:
 
 def _cost(story: Story) -> str:
     chart = cost_and_service(story.rows, story.optimum, story.question)
-    return f"<h2>Cost against service level</h2><p>Best is left and high: cheap, and the objective met.</p><figure>{chart}</figure>"
+    return f"<h2>Cost against service level</h2><p>Best is left and high: cheap, and the objective met. Each further nine (90 %, 99 %, 99.9 %) has the same room.</p><figure>{chart}</figure>"
 
 
 def _waits(story: Story) -> str:
@@ -178,7 +180,7 @@ def _over_time(story: Story) -> str:
         ("load: in flight + waiting, average", "area load"),
         ("its peak", "line load thin"),
         ("slots of ready replicas", "line ready"),
-        ("all that is paid", "area starting"),
+        ("slots of replicas that start", "area starting"),
     ]
     figures = "".join(
         f"<figure><h3>{escape(film.name)}</h3>{replicas_over_time(film, films, story.question.profile.slots)}"

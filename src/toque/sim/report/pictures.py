@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toque.sim.optimum import Optimum
-from toque.sim.report.axis import Axis, linear, of_waits, over_time
+from toque.sim.report.axis import Axis, linear, of_shares, of_waits, over_time
 from toque.sim.report.chart import Chart
 from toque.sim.report.style import SERIES_LIGHT
 from toque.sim.study import FIXED, PLAN, Question, Row
@@ -16,8 +16,6 @@ from toque.sim.timeline import Point
 REPLICAS_HEIGHT = 230
 WAITS_HEIGHT = 150
 CURVES_HEIGHT = 330
-ATTAINMENT_LOW = 0.5
-"""The axis of attainment begins here, or at the lowest one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,13 @@ def series(number: int) -> str:
 
 
 def replicas_over_time(film: Film, all_films: Sequence[Film], slots: int) -> str:
-    """Draw the load, and above it what the replicas could take: ready, and starting on top of that."""
+    """Draw the load, and what the replicas can take: those ready, and on top of them those starting."""
     up, right = _load_axes(all_films, slots)
     chart = Chart(f"{film.name}: load and replicas over time", _time(all_films), up, REPLICAS_HEIGHT, right)
     paid = [(point.at, (point.ready + point.starting) * slots) for point in film.points]
     ready = [(point.at, point.ready * slots) for point in film.points]
     load = [(point.at, point.in_flight + point.waiting) for point in film.points]
-    chart.area(paid, film.until, "starting")
+    chart.band(ready, paid, film.until, "starting")
     chart.area(load, film.until, "load")
     chart.steps([(point.at, point.load_peak) for point in film.points], film.until, "load thin")
     chart.steps(ready, film.until, "ready")
@@ -71,23 +69,24 @@ def waits_over_time(film: Film, all_films: Sequence[Film], question: Question) -
 def waits_of_all(rows: Sequence[Row], optimum: Optimum, question: Question) -> str:
     """Draw which share of requests waited at most how long."""
     everyone = [*rows, optimum.plan, optimum.fixed]
-    across = of_waits("queue wait at most, s", max(row.measures.queue_wait.quantile(1.0) for row in everyone))
-    chart = Chart("Share of requests by queue wait", across, _percent("of served requests", 0.0), CURVES_HEIGHT)
+    across = of_waits("queue wait at most, s", max(row.measures.queue_wait.quantile(1.0) for row in everyone), -1)
+    curves = [row.measures.queue_wait.points() for row in everyone]
+    up = of_shares("of served requests", min((curve[0][1] for curve in curves if curve), default=0.0))
+    chart = Chart("Share of requests by queue wait", across, up, CURVES_HEIGHT)
     if question.objective.measure == "queue_wait":
         chart.upright(question.objective.limit_s, f"objective: {question.objective}")
     styles = [*(series(number) for number in range(len(rows))), PLAN, FIXED]
-    for row, style in zip(everyone, styles, strict=True):
-        points = row.measures.queue_wait.points()
-        chart.line([*points, (across.high, 1.0)] if points else [], style)
+    for curve, style in zip(curves, styles, strict=True):
+        chart.line([*curve, (across.high, 1.0)] if curve else [], style)
     return chart.text
 
 
 def cost_and_service(rows: Sequence[Row], optimum: Optimum, question: Question) -> str:
     """Draw what each policy cost against what it achieved, with plan, bound and best fixed size."""
     everyone = [*rows, optimum.plan, optimum.fixed]
-    low = min(ATTAINMENT_LOW, *(row.measures.attainment for row in everyone))
+    up = of_shares("met the objective", min(row.measures.attainment for row in everyone))
     across = linear("replica-hours", 1.08 * max(row.replica_hours for row in everyone))
-    chart = Chart("Cost against service level", across, _percent("met the objective", low), CURVES_HEIGHT)
+    chart = Chart("Cost against service level", across, up, CURVES_HEIGHT)
     chart.level(question.objective.share, f"objective: {100 * question.objective.share:g} %")
     chart.upright(optimum.bound_hours, "bound: nobody can be cheaper")
     for number, row in enumerate(rows):
@@ -116,7 +115,3 @@ def _load_axes(films: Sequence[Film], slots: int) -> tuple[Axis, Axis]:
     paid = slots * max(point.ready + point.starting for point in points)
     high = min(high, 2 * max(paid, slots))
     return linear("requests", high), linear("replicas", high / slots)
-
-
-def _percent(title: str, low: float) -> Axis:
-    return linear(title, 1.0, low, lambda share: f"{100 * share:.4g} %")

@@ -83,22 +83,20 @@ h1{font-size:1.65rem;line-height:1.2;margin:0 0 4px}
 h2{font-size:1.2rem;margin:38px 0 6px}
 h3{font-size:1rem;margin:0 0 2px}
 p{margin:4px 0 10px;max-width:76ch}
-.soft,caption,figcaption{color:var(--soft)}
+.soft{color:var(--soft);max-width:none}
 .answer{font-size:1.1rem;margin:16px 0;padding:14px 18px;background:var(--card);border-left:4px solid var(--load);border-radius:4px;max-width:none}
 .wide{overflow-x:auto}
 .wide:focus-visible{outline:2px solid var(--load);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-caption{text-align:left;padding-bottom:6px}
 th,td{padding:6px 9px;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
-thead th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--edge);vertical-align:bottom}
+thead th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--edge);vertical-align:bottom;white-space:normal}
 tbody th{font-weight:600}
 tr.best{background:var(--card)}
 td.words{white-space:normal;text-align:left;min-width:16rem}
 .good{color:var(--good)}
 .bad{color:var(--bad);font-weight:600}
 figure{margin:14px 0;padding:14px 16px 8px;background:var(--card);border-radius:8px}
-.pair{display:grid;grid-template-columns:1fr;gap:16px}
 svg{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 text{fill:var(--text)}
 .tick,.small{fill:var(--soft)}
@@ -107,6 +105,7 @@ text{fill:var(--text)}
 .label{font-weight:600}
 .grid{stroke:var(--grid)}
 .edge{stroke:var(--edge)}
+.leader{stroke:var(--edge)}
 .limit{stroke:var(--text);stroke-dasharray:5 4}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round}
 .line.thin{stroke-width:1}
@@ -116,13 +115,12 @@ text{fill:var(--text)}
 .line.fixed{stroke-dasharray:3 3}
 .area{stroke:none}
 .area.load{fill:var(--load);opacity:.3}
-.area.starting{fill:var(--ready);opacity:.35}
+.area.starting{fill:var(--ready);opacity:.4}
 .mark{stroke:var(--card);stroke-width:1.5}
 .mark.plan,.mark.fixed{fill:var(--text)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:4px 0 6px;padding:0;list-style:none;color:var(--soft)}
 .legend li{display:flex;align-items:center;gap:7px}
 .legend svg{width:28px;height:10px;flex:none}
-footer{margin-top:40px;color:var(--soft);font-size:.9rem}
 @media(max-width:640px){main{padding:18px 12px 40px}figure{padding:10px 8px 4px}h1{font-size:1.35rem}
 figure svg{min-width:600px}figure{overflow-x:auto}.legend svg{min-width:0}}
 @media print{figure,.answer{break-inside:avoid}}
