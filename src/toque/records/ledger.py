@@ -41,6 +41,7 @@ class Ledger:
         self._entries = _read(path)
         self._starts: dict[int, tuple[str, list[float]]] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._is_being_written = asyncio.Lock()
 
     def entry(self, pool: str) -> Entry | None:
         """Return what is remembered of a pool's model on this machine."""
@@ -86,7 +87,8 @@ class Ledger:
         task.add_done_callback(self._writing.discard)
 
     async def _save(self) -> None:
-        await asyncio.to_thread(_write, self._path, dict(self._entries))
+        async with self._is_being_written:  # several replicas may become ready at once, and there is one file
+            await asyncio.to_thread(_write, self._path, dict(self._entries))
 
     def _key(self, pool: str) -> str:
         return f"{self._names.get(pool, pool)}@{self._machine}"
