@@ -19,6 +19,9 @@ driver = "mocked:MockedDriver"
 state_dir = "{folder}"
 access_log = "{folder}/access.log"
 
+[limits]
+idle_upstream_connections_max = 256
+
 [models.{model}]
 agent = "fake"
 slots = 256
