@@ -18,12 +18,14 @@ SETTINGS = """
 agent = "llama.cpp"
 source = "embedded"
 slots = 2
+threads = 1
 context_tokens = 2048
 
 [models.vectors]
 agent = "llama.cpp"
 source = "embedded"
 embeddings = true
+threads = 1
 context_tokens = 512
 """
 BRIEF = {"role": "system", "content": "Answer in one short sentence."}
@@ -55,7 +57,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> I
 
 @pytest.fixture
 def client(service: Service) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{service.url}/v1", api_key="none", timeout=30, max_retries=0) as made:
+    with OpenAI(base_url=f"{service.url}/v1", api_key="none", timeout=50, max_retries=0) as made:
         yield made
 
 
@@ -111,7 +113,7 @@ def test_a_stream_has_no_usage_unless_it_was_asked_for(client: OpenAI) -> None:
 
 async def test_the_asynchronous_client_does_both(service: Service) -> None:
     question = {"model": "chat", "messages": [BRIEF, CAPITAL], "temperature": 0, "max_tokens": 40}
-    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none", timeout=30, max_retries=0) as client:
+    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none", timeout=50, max_retries=0) as client:
         plain = await client.chat.completions.create(**question)
         assert "Paris" in (plain.choices[0].message.content or "")
         stream = await client.chat.completions.create(**question, stream=True)

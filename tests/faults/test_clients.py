@@ -17,6 +17,7 @@ ONE = """
 agent = "llama.cpp"
 source = "embedded"
 slots = 1
+threads = 1
 context_tokens = 2048
 replicas = { minimum_warm = 1, maximum = 1 }
 """
@@ -63,7 +64,7 @@ def test_c04_a_client_that_leaves_a_plain_answer_stops_the_decoding(tmp_path: Pa
 @pytest.mark.usefixtures("embedded_model")
 def test_c04_a_client_that_leaves_the_line_never_reaches_a_replica(tmp_path: Path) -> None:
     with serving(tmp_path, ONE) as service, ThreadPoolExecutor(1) as client:
-        first = client.submit(service.ask, **{**TALE, "max_tokens": 60})
+        first = client.submit(service.ask, **{**TALE, "max_tokens": 40})
         until(lambda: service.pool()["in_flight"] == 1)
         waiting = send(service, request(**TALE))
         until(lambda: service.pool()["waiting_interactive"] == 1)
