@@ -22,6 +22,8 @@ context_tokens = 2048
 replicas = { minimum_warm = 1, maximum = 1 }
 """
 TALE = {"messages": [{"role": "user", "content": "Write a very long story about the sea."}], "max_tokens": 1500}
+ENDS_S = 10.0
+"""On a busy machine the engine is slow to say that it stopped; what it decoded meanwhile is what counts."""
 TOKENS_OF_GRACE = 40
 """What may still be decoded after a client left: 200 ms at the highest speed of this model on a fast core."""
 
@@ -44,7 +46,7 @@ def test_c03_a_client_that_leaves_mid_stream_stops_the_decoding(tmp_path: Path) 
         for _ in range(5):
             next(events)
         stream.close()
-        until(engine.decoding_has_stopped, 2)
+        until(engine.decoding_has_stopped, ENDS_S)
         service.idle()
         assert engine.counter("tokens_predicted_total") < 5 + TOKENS_OF_GRACE + 10
 
@@ -56,7 +58,7 @@ def test_c04_a_client_that_leaves_a_plain_answer_stops_the_decoding(tmp_path: Pa
         connection = send(service, request(**TALE))
         until(lambda: engine.counter("requests_processing"))
         connection.close()
-        until(engine.decoding_has_stopped, 2)
+        until(engine.decoding_has_stopped, ENDS_S)
         service.idle()
         assert engine.counter("tokens_predicted_total") < 1500 / 4
 
@@ -69,7 +71,7 @@ def test_c04_a_client_that_leaves_the_line_never_reaches_a_replica(tmp_path: Pat
         waiting = send(service, request(**TALE))
         until(lambda: service.pool()["waiting_interactive"] == 1)
         waiting.close()
-        until(lambda: service.pool()["waiting_interactive"] == 0, 2)
+        until(lambda: service.pool()["waiting_interactive"] == 0, ENDS_S)
         assert first.result()[0] == 200
         service.idle()
         (row,) = service.replicas()
