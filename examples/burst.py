@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-BODY = {"model": "chat", "messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 40}
+BODY = {"model": "chat", "messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 20}
 
 
 def ask(url: str) -> tuple[int, float]:
