@@ -49,6 +49,8 @@ class HpaRule:
 
     def _bounded(self, wanted: int, current: int, now: float) -> int:
         """Hold back a fall until all of the window agrees, and a rise to one step."""
+        if not self._recent:  # what it finds when it begins counts as its first recommendation
+            self._highest(current, now)
         highest = self._highest(wanted, now)
         if not current:
             return 0

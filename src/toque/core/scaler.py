@@ -2,7 +2,7 @@
 
 Law: it asks only while something can change. A pool without demand, at the size it wants or may have, is not asked again
 until the next request, the next change among its replicas, or the instant its last replica may go. Only a policy that says
-`foresees = True` (a schedule, a plan) is asked always.
+`foresees = True` (a schedule, a plan, a floor that must end) is asked in calm too, as long as it says so.
 """
 
 from math import inf
@@ -18,12 +18,11 @@ from toque.model.spec import PoolSpec
 class Scaler:
     """Load window, policy and guard of one pool. `next_at` is when it wants to be asked (inf: not at all)."""
 
-    __slots__ = ("_foresees", "_guard", "_interval_s", "_policy", "_spec", "_window", "next_at")
+    __slots__ = ("_guard", "_interval_s", "_policy", "_spec", "_window", "next_at")
 
     def __init__(self, spec: PoolSpec, policy: Policy, now: float) -> None:
         self._spec = spec
         self._policy = policy
-        self._foresees = bool(getattr(policy, "foresees", False))
         self._interval_s = spec.scaling.interval_s or policy.interval_s
         self._window = LoadWindow(max(spec.scaling.stable_window_s, self._interval_s), now)
         self._guard = Guard(spec, now)
@@ -84,7 +83,7 @@ class Scaler:
         """
         seen, allowed = decision.observation, decision.allowed.replicas
         is_quiet = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
-        is_calm = is_quiet and not self._foresees
+        is_calm = is_quiet and not getattr(self._policy, "foresees", False)
         zero_at = self._guard.zero_at()
         if is_calm and (decision.shortage or allowed == self._guard.bound(decision.desired.replicas)):  # 2
             self.next_at = inf

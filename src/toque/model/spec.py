@@ -94,13 +94,14 @@ class ScalingSpec:
     target: float = setting(
         0.0,
         Setting(
-            "concurrency: wanted in-flight requests per replica (0: 70 % of its slots). rate: wanted requests/s per "
-            "replica (0: 1). fixed: the number of replicas (0: minimum_warm).",
+            "concurrency, hpa, kpa: wanted requests per replica (0: 70 % of its slots). keda (0: its slots) and "
+            "ray_serve (0: 2) likewise. rate: wanted requests/s per replica (0: 1). queue_wait: the wait in seconds that "
+            "99 % shall not exceed (0: 2). fixed: the number of replicas (0: minimum_warm).",
             minimum=0,
         ),
     )
     interval_s: float = setting(
-        0.0, Setting("Time between decisions (0: the policy's own: concurrency 2, rate 5, fixed 10).", "s", minimum=0)
+        0.0, Setting("Time between decisions (0: the policy's own, between 2 and 15).", "s", minimum=0)
     )
     stable_window_s: float = setting(
         60.0, Setting("Long load average; Knative's default, long enough to see through noise.", "s", minimum=1)

@@ -8,6 +8,7 @@ from toque.core.scaling.fixed import Fixed
 from toque.core.scaling.hpa import Hpa
 from toque.core.scaling.keda import Keda
 from toque.core.scaling.kpa import Kpa
+from toque.core.scaling.queue_wait import QueueWait
 from toque.core.scaling.rate import Rate
 from toque.core.scaling.ray_serve import RayServe
 from toque.model.messages import Desired, Observation
@@ -33,6 +34,7 @@ POLICIES: PolicyTable = {
     "hpa": Hpa,
     "keda": Keda,
     "kpa": Kpa,
+    "queue_wait": QueueWait,
     "rate": Rate,
     "ray_serve": RayServe,
 }
