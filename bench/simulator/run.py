@@ -3,7 +3,8 @@
 python bench/simulator/run.py [--quick] [--rounds N] [--json FILE]   (some minutes; --quick a quarter of one)
 
 SimPy simulates a fixed number of slots and one wait a request; toque runs its production core, its guard, its measures and a
-policy. Both sides take turns in every round, with the same arrivals; figures are medians with the lowest and highest.
+policy. Both sides take turns in every round, with the same arrivals, and both use one core; figures are by CPU time, medians with the
+lowest and highest.
 """
 
 import argparse
@@ -108,7 +109,10 @@ def compare(contenders: dict[str, _Side], requests: int, rounds: int) -> list[di
 
 def table(rows: Sequence[dict[str, object]]) -> str:
     """Return Markdown, one row a contender."""
-    lines = ["| requests | | requests/s | lowest to highest | x SimPy | mean wait, s |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| requests | | requests per CPU second | lowest to highest | x SimPy | mean wait, s |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
         ratio = f"{row['simpy_ratio']:.2f}" if row["simpy_ratio"] else "-"
         spread = f"{row['lowest']:,.0f} to {row['highest']:,.0f}"

@@ -59,7 +59,7 @@ class Chart:
         """Draw a limit across."""
         y = self._y(value)
         self._parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-        self._parts.append(f'<text class="small" x="{LEFT + 6}" y="{y - 4:.1f}">{escape(words)}</text>')
+        self._parts.append(f'<text class="small end" x="{WIDTH - RIGHT - 4}" y="{y - 4:.1f}">{escape(words)}</text>')
 
     def upright(self, value: float, words: str) -> None:
         """Draw a limit upwards."""
