@@ -82,6 +82,14 @@ VERBS: Mapping[str, Entry] = {
             "toque simulate poisson:rate=5 --policy kpa --assert 'p95_ttft<2s' 'rejected<1%'",
         ),
     ),
+    "plan": Entry(
+        "toque.cli.plan",
+        "find the cheapest settings that keep an objective for a trace's traffic",
+        (
+            'toque plan day.csv.gz --slo "queue_wait<=2s@99%"',
+            "toque plan servegen-day --cold-start 30 --json",
+        ),
+    ),
     "key": Entry(
         "toque.cli.key",
         "make an API key",

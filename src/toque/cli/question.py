@@ -6,7 +6,7 @@ Law: everything that is wrong is told before anything is simulated.
 import argparse
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toque.app.plugins import policies_for
@@ -31,8 +31,8 @@ MAXIMUM_RATIO = 4
 """Where no maximum is given: so many times the best fixed size."""
 
 
-def add_question(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
+def add_question(parser: argparse.ArgumentParser, *, has_sizes: bool = True) -> None:
+    """Declare the flags; those of sizes only where they are not what is searched."""
     known = ", ".join(shipped_names())
     parser.add_argument("trace", metavar="TRACE", help=f"a file, one of {known}, or a synthetic one: poisson:rate=5")
     parser.add_argument("--profile", metavar="NAME|FILE", default=PROFILE, help=f"replica model (default: {PROFILE})")
@@ -45,6 +45,17 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slo", metavar="TEXT", default=str(Objective()), help=f"objective (default: {Objective()})".replace("%", "%%")
     )
+    if has_sizes:
+        _add_sizes(parser)
+    parser.add_argument("--speed", metavar="X", type=float, default=1.0, help="let the trace arrive X times as fast")
+    parser.add_argument("--thin", metavar="SHARE", type=float, default=1.0, help="keep this share of its requests")
+    parser.add_argument("--between", metavar=("S", "S"), nargs=2, type=float, help="cut out these seconds of the trace")
+    parser.add_argument("--mix", metavar="TRACE", action="append", default=[], help="further traffic beside it")
+    parser.add_argument("--batch", metavar="TRACE", action="append", default=[], help="further traffic of class batch")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of all chance (default: 0)")
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("--initial", "replicas ready at the beginning (default: the best fixed size)"),
         ("--minimum", "replicas kept whatever the load (default: 1)"),
@@ -54,12 +65,6 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME", default="", help="with a settings file: the model whose pool is meant"
     )
-    parser.add_argument("--speed", metavar="X", type=float, default=1.0, help="let the trace arrive X times as fast")
-    parser.add_argument("--thin", metavar="SHARE", type=float, default=1.0, help="keep this share of its requests")
-    parser.add_argument("--between", metavar=("S", "S"), nargs=2, type=float, help="cut out these seconds of the trace")
-    parser.add_argument("--mix", metavar="TRACE", action="append", default=[], help="further traffic beside it")
-    parser.add_argument("--batch", metavar="TRACE", action="append", default=[], help="further traffic of class batch")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of all chance (default: 0)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,9 @@ def read_question(
     """Read the flags and find the best fixed size. `progress` is told what runs and how much of it is done."""
     found = survey(workload)
     sizes = _given_sizes(args, pool)
-    question = Question(
-        workload.start,
-        load_profile(args.profile),
-        parse_cold_start(args.cold_start),
-        sizes,
-        read_objective(args.slo),
-        seed=args.seed,
+    question = replace(
+        read_plain_question(args, workload),
+        sizes=sizes,
         pool=pool,
         progress=lambda now: progress("the best fixed size", now / max(found.span_s, 1e-9)),
     )
@@ -117,6 +118,12 @@ def read_question(
         initial = min(maximum, max(sizes.minimum, initial))
         question = question.sized(initial, sizes.minimum, maximum)
     return Asked(question, fixed, found)
+
+
+def read_plain_question(args: argparse.Namespace, workload: Workload) -> Question:
+    """Read all flags but those of sizes."""
+    profile, cold_start = load_profile(args.profile), parse_cold_start(args.cold_start)
+    return Question(workload.start, profile, cold_start, Sizes(1, 1, 1), read_objective(args.slo), seed=args.seed)
 
 
 def _given_sizes(args: argparse.Namespace, pool: PoolSpec | None) -> Sizes:
