@@ -10,6 +10,8 @@ EVENT_BYTES_MAX = 2**20
 """An unfinished event at most."""
 
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_USUAL = re.compile(rb'"usage"\s*:\s*\{\s*"prompt_tokens"\s*:\s*(\d{1,12})\s*,\s*"completion_tokens"\s*:\s*(\d{1,12})')
+"""Usage the way llama.cpp, vLLM and OpenAI write it; what comes in another order is searched for field by field."""
 _PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,12})')
 _OUTPUT = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,12})')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -92,5 +94,8 @@ def count_tokens(data: bytes, start: int) -> tuple[int, int]:
 
 def find_usage(body: bytes) -> tuple[int, int]:
     """Read prompt and output tokens of an answer in one piece."""
+    usual = _USUAL.match(body, body.rfind(b'"usage"'))
+    if usual is not None:
+        return int(usual[1]), int(usual[2])
     found = _USAGE.search(body)
     return count_tokens(body, found.end()) if found is not None else (0, 0)
