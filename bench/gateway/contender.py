@@ -16,6 +16,8 @@ from cases import CASES
 READY_S = 90.0
 """LiteLLM takes 20 s to import itself on one busy core."""
 
+SETTLE_S = 30.0
+
 
 class NotReadyError(Exception):
     """It did not start; the message shows the end of what it wrote."""
@@ -27,6 +29,8 @@ class Contender(ABC):
     name = ""
     patience = 1
     """How many times as long it is measured: one that answers a dozen requests a second needs time to show it."""
+    connections_max = 10_000
+    """It is not asked to serve more: some work for minutes at requests whose clients have left."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -66,7 +70,12 @@ class Contender(ABC):
         self.rest()
 
     def rest(self) -> None:
-        """Hold it still while others are measured: some go on for a while with requests that nobody waits for."""
+        """Let it finish what nobody waits for any more, then hold it still while others are measured."""
+        deadline = time.monotonic() + SETTLE_S
+        used_s = -1.0
+        while self.cpu_s() > used_s + 0.02 and time.monotonic() < deadline:
+            used_s = self.cpu_s()
+            time.sleep(0.1)
         self._signal(signal.SIGSTOP)
 
     def work(self) -> None:

@@ -155,6 +155,7 @@ class LiteLlm(Contender):
 
     name = "litellm"
     patience = 4
+    connections_max = 32
 
     def command(self, folder: Path, mock_ports: Sequence[int]) -> list[str]:
         """One process, a master key, a list of deployments of one model."""

@@ -8,6 +8,8 @@ from contender import Contender
 from rig import Figures, Rig
 
 WARM_S = 0.4
+WARM_S_PER_CONNECTION = 0.001
+"""Connections are opened while it warms up: their cost is not that of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ def rounds(
     for number in range(count):
         for case in cases:
             turn = number % len(contenders)
-            for contender in (*contenders[turn:], *contenders[:turn]):
+            able = [contender for contender in contenders if case.connections <= contender.connections_max]
+            for contender in (*able[turn:], *able[:turn]):
                 tell(f"round {number + 1} of {count}: {case.name}: {contender.name}")
                 found.append(_measure(rig, contender, case, number, measured_s))
     return found
@@ -51,7 +54,8 @@ def _measure(rig: Rig, contender: Contender, case: Case, number: int, measured_s
     begun: list[float] = []
     contender.work()
     seconds = measured_s * contender.patience
-    figures = rig.load(case, contender.port, WARM_S, seconds, lambda: begun.append(contender.cpu_s()))
+    warm_s = WARM_S + case.connections * WARM_S_PER_CONNECTION
+    figures = rig.load(case, contender.port, warm_s, seconds, lambda: begun.append(contender.cpu_s()))
     used_s = contender.cpu_s() - begun[0] if begun else 0.0
     contender.rest()
     units = figures.chunks if case.streams else figures.requests
