@@ -11,7 +11,7 @@ from itertools import count
 from toque.sim.report.axis import Axis
 
 WIDTH = 760
-LEFT, RIGHT, TOP, BOTTOM = 58, 58, 14, 42
+LEFT, RIGHT, TOP, BOTTOM = 58, 70, 14, 42
 LABEL_APART = 15
 LETTER_WIDTH = 7.2
 _Spot = tuple[float, float]
@@ -56,10 +56,10 @@ class Chart:
         self._path(self._joined(edge) + "Z", f"area {style}")
 
     def level(self, value: float, words: str) -> None:
-        """Draw a limit across."""
+        """Draw a limit across, its name in the right margin."""
         y = self._y(value)
         self._parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-        self._parts.append(f'<text class="small end" x="{WIDTH - RIGHT - 4}" y="{y - 4:.1f}">{escape(words)}</text>')
+        self._parts.append(f'<text class="small" x="{WIDTH - RIGHT + 4}" y="{y + 4:.1f}">{escape(words)}</text>')
 
     def upright(self, value: float, words: str) -> None:
         """Draw a limit upwards."""

@@ -130,8 +130,9 @@ def _table(story: Story) -> str:
     )
 
 
-def _heads(names: Sequence[str]) -> str:
-    return "".join(f'<th scope="col">{name}</th>' for name in names)
+def _heads(names: Sequence[str], in_words: Sequence[str] = ()) -> str:
+    styles = {name: ' class="words"' if name in in_words else "" for name in names}
+    return "".join(f'<th scope="col"{style}>{name}</th>' for name, style in styles.items())
 
 
 def _line(story: Story, row: Row, name: str, *, is_best: bool) -> str:
@@ -214,7 +215,7 @@ def _moment(name: str, moment: Moment) -> str:
     nothing = "" if lines else "<p>Nothing was decided.</p>"
     return (
         f"<h2>{escape(name)}: decisions around {moment.at:g} s</h2>{nothing}"
-        f'<div class="wide" tabindex="0" role="region" aria-label="Decisions of {escape(name)}"><table><thead><tr>{_heads(heads)}</tr></thead>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="Decisions of {escape(name)}"><table><thead><tr>{_heads(heads, heads[1:4])}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
 

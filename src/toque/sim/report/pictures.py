@@ -62,7 +62,7 @@ def waits_over_time(film: Film, all_films: Sequence[Film], question: Question) -
     chart.area([(point.at, point.wait_mean_s) for point in film.points], film.until, "load")
     chart.steps([(point.at, point.wait_worst_s) for point in film.points], film.until, "load thin")
     if question.objective.measure == "queue_wait":
-        chart.level(question.objective.limit_s, f"objective: {question.objective.limit_s:g} s")
+        chart.level(question.objective.limit_s, f"limit {question.objective.limit_s:g} s")
     return chart.text
 
 
@@ -87,7 +87,7 @@ def cost_and_service(rows: Sequence[Row], optimum: Optimum, question: Question) 
     up = of_shares("met the objective", min(row.measures.attainment for row in everyone))
     across = linear("replica-hours", 1.08 * max(row.replica_hours for row in everyone))
     chart = Chart("Cost against service level", across, up, CURVES_HEIGHT)
-    chart.level(question.objective.share, f"objective: {100 * question.objective.share:g} %")
+    chart.level(question.objective.share, f"goal {100 * question.objective.share:g} %")
     chart.upright(optimum.bound_hours, "bound: nobody can be cheaper")
     for number, row in enumerate(rows):
         chart.mark(_spot(row), row_name(row), _told(row), series(number))

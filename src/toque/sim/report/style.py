@@ -93,7 +93,8 @@ th:first-child,td:first-child{text-align:left}
 thead th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--edge);vertical-align:bottom;white-space:normal}
 tbody th{font-weight:600}
 tr.best{background:var(--card)}
-td.words{white-space:normal;text-align:left;min-width:16rem}
+.words{white-space:normal;text-align:left}
+td.words{min-width:16rem}
 .good{color:var(--good)}
 .bad{color:var(--bad);font-weight:600}
 figure{margin:14px 0;padding:14px 16px 8px;background:var(--card);border-radius:8px}
