@@ -65,27 +65,29 @@ def step_by_step(profile: BatchingProfile, arrivals: list[Arrival]) -> dict[tupl
     return came
 
 
-def iterate(profile: BatchingProfile, line: deque[Naive], running: list[Naive]) -> float:
-    """Put back, admit, compute one iteration; return its seconds."""
+def taken(running: list[Naive]) -> int:
+    """Tokens of the cache that are spoken for, those of the next iteration included."""
+    return sum(max(one.context, one.computed) + one.decodes for one in running)
 
-    def taken() -> int:
-        return sum(max(one.context, one.computed) for one in running)
 
-    def decoding() -> list[Naive]:
-        return [one for one in running if one.decodes]
-
-    has_put_back = False
-    while len(running) > 1 and taken() + len(decoding()) > profile.kv_tokens:
+def join(profile: BatchingProfile, line: deque[Naive], running: list[Naive]) -> None:
+    """Put back who does not fit any more; else admit who fits."""
+    before = len(running)
+    while len(running) > 1 and taken(running) > profile.kv_tokens:
         last = running.pop()
         last.context, last.computed = last.prompt + last.made, 0
         line.appendleft(last)
-        has_put_back = True
-    while line and not has_put_back:
-        if running and taken() + len(decoding()) + line[0].context > profile.kv_tokens:
+    while len(running) >= before and line:
+        if running and taken(running) + line[0].context > profile.kv_tokens:
             break
         running.append(line.popleft())
+
+
+def iterate(profile: BatchingProfile, line: deque[Naive], running: list[Naive]) -> float:
+    """Compute one iteration; return its seconds."""
+    join(profile, line, running)
     cached = sum(one.computed for one in running)
-    decoders = decoding()
+    decoders = [one for one in running if one.decodes]
     room = profile.batch_tokens - len(decoders)
     prefilled = chunks = 0
     for one in running:

@@ -67,7 +67,9 @@ class SimulatedDriver:
         life.begin(number, prompt_tokens, output_tokens)
 
     def stop(self, replica_id: int) -> None:
-        """End a replica, with whatever it still has."""
+        """End a replica, with whatever it still has; one that just died is reported as that."""
+        if replica_id not in self._lives:
+            return
         life = self._lives.pop(replica_id)
         if life is not None:
             life.end()

@@ -1,4 +1,4 @@
-"""A fingerprint of every step of a simulation: the same scenario gives the same one, and any other decision another."""
+"""A fingerprint of every step of a simulation: the same scenario gives the same, any other decision another."""
 
 from hashlib import sha256
 
