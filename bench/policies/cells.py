@@ -19,12 +19,18 @@ from toque.sim.workload.named import find_workload
 
 PROFILE = SlotsProfile(8, 0.03, 0.00025, decode_token_s=0.0103, decode_token_s_per_busy_slot=0.0017)
 """Published figures of an 8B model on one H100: 0.25 ms a prompt token, then 12 ms a token alone and 24 ms when full."""
+PROFILES = {
+    "servegen-day": SlotsProfile(1, 0.01, 0.000091, decode_token_s=0.0298, decode_token_s_per_busy_slot=0.00021)
+}
+"""So thin a trace never needs a second replica of eight slots, so it meets a 70B model on eight H100, one request at a time."""
 TUNING_S_MAX = 86_400.0
 """Of a long trace's first half only the last day is tuned on."""
 MAXIMUM_RATIO = 4
 """Policies may use so many times the best fixed size."""
-TARGETS = {"concurrency": 5.6, "hpa": 5.6, "kpa": 5.6, "keda": 8.0, "ray_serve": 2.0, "rate": 1.0, "queue_wait": 2.0}
-"""What each policy aims at by default with eight slots; the grid is laid around it."""
+FILL = {"concurrency": 0.7, "hpa": 0.7, "kpa": 0.7, "keda": 1.0}
+"""What these aim at by default, as a share of the slots of a replica."""
+TARGETS = {"ray_serve": 2.0, "rate": 1.0, "queue_wait": 2.0}
+"""What the others aim at by default; the grid is laid around it."""
 GRID = (0.25, 0.5, 1.0, 1.5, 2.0)
 
 
@@ -33,6 +39,7 @@ class Halves:
     """A trace cut in two at half of its time; each part begins at 0."""
 
     name: str
+    profile: SlotsProfile
     tuning: Sequence[Arrival]
     scored: Sequence[Arrival]
 
@@ -80,13 +87,14 @@ def cut(name: str, duration_s: float | None = None) -> Halves:
     arrivals = [arrival for arrival in find_workload(name).start() if duration_s is None or arrival.at < duration_s]
     middle = arrivals[-1].at / 2
     title = Path(name).name.partition(".")[0]
-    return Halves(title, _between(arrivals, max(0.0, middle - TUNING_S_MAX), middle), _between(arrivals, middle, inf))
+    early = _between(arrivals, max(0.0, middle - TUNING_S_MAX), middle)
+    return Halves(title, PROFILES.get(title, PROFILE), early, _between(arrivals, middle, inf))
 
 
 def measure(halves: Halves, cold_start_s: float, policies: Sequence[str], grid: Sequence[float]) -> Cell:
     """Tune every policy on one half and score it, tuned and not, on the other."""
-    tuning, fixed_before = _sized(_question(halves.tuning, cold_start_s))
-    question, fixed = _sized(_question(halves.scored, cold_start_s))
+    tuning, fixed_before = _sized(_question(halves.profile, halves.tuning, cold_start_s))
+    question, fixed = _sized(_question(halves.profile, halves.scored, cold_start_s))
     optimum = find_optimum(question, fixed)
     hours = (fixed.replica_hours, optimum.plan.replica_hours, optimum.bound_hours)
     scores = [
@@ -94,7 +102,7 @@ def measure(halves: Halves, cold_start_s: float, policies: Sequence[str], grid: 
     ]
     for policy in policies:
         scores.append(_score(halves.name, cold_start_s, run_policy(question, policy), hours))
-        if policy in TARGETS:
+        if policy in FILL or policy in TARGETS:
             target = tuned_target(tuning, policy, grid, fixed_before.replica_hours)
             row = run_policy(replace(question, target=target), policy)
             scores.append(_score(halves.name, cold_start_s, row, hours, target))
@@ -108,7 +116,8 @@ def tuned_target(question: Question, policy: str, grid: Sequence[float], fixed_h
         row = run_policy(replace(question, target=target), policy)
         return charged(row, fixed_hours), -row.measures.attainment
 
-    return min((factor * TARGETS[policy] for factor in grid), key=cost)
+    default = FILL[policy] * question.profile.slots if policy in FILL else TARGETS[policy]
+    return min((factor * default for factor in grid), key=cost)
 
 
 def charged(row: Row, fixed_hours: float) -> float:
@@ -125,9 +134,9 @@ def _between(arrivals: Sequence[Arrival], begin: float, end: float) -> list[Arri
     return [replace(arrival, at=arrival.at - begin) for arrival in arrivals if begin <= arrival.at < end]
 
 
-def _question(arrivals: Sequence[Arrival], cold_start_s: float) -> Question:
+def _question(profile: SlotsProfile, arrivals: Sequence[Arrival], cold_start_s: float) -> Question:
     start: Callable[[], Iterator[Arrival]] = lambda: iter(arrivals)  # noqa: E731 - a closure with a type
-    return Question(start, PROFILE, constant(cold_start_s), Sizes(1, 1, 1))
+    return Question(start, profile, constant(cold_start_s), Sizes(1, 1, 1))
 
 
 def _sized(question: Question) -> tuple[Question, Row]:
@@ -147,7 +156,9 @@ def _score(trace: str, cold_start_s: float, row: Row, hours: tuple[float, float,
         row.measures.attainment,
         row.measures.holds,
         cost,
-        *(cost / base for base in hours),
+        cost / hours[0],
+        cost / hours[1],
+        cost / hours[2],
         row.measures.queue_wait.quantile(0.99),
         row.measures.starts,
     )
