@@ -6,6 +6,7 @@ Law: it returns when everything it started is gone. The first signal drains, the
 import asyncio
 import gc
 import os
+import secrets
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ from toque.records.access_line import plain_line
 from toque.records.explain import Explainer
 from toque.records.exposition import ToqueCollector
 from toque.records.metrics import Metrics
+from toque.records.recorder import SALT_BYTES, Logs, TrafficLine
 from toque.wire.asgi import AsgiHandler
 from toque.wire.server import Server
 from toque.wire.server import serve as listen
@@ -119,7 +121,8 @@ class _Signals:
 @asynccontextmanager
 async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -> AsyncGenerator[Gateway, None]:
     async with AsyncExitStack() as stack:
-        access = _open_access_log(spec, stack)
+        logs = [_open_access_log(spec, stack), _open_recorder(spec.records.traffic, stack)]
+        access = Logs([log for log in logs if log is not None])
         gateway = Gateway(
             fleet.controller, fleet.dialects, KeyRing(spec.keys), spec.limits, metrics=metrics, access=access
         )
@@ -163,10 +166,22 @@ def _open_access_log(spec: ServiceSpec, stack: AsyncExitStack) -> AccessLog | No
     if where == "-" and sys.stderr.isatty():
         access = AccessLog(_Watched(), wall_clock, plain_line)
     else:
-        access = AccessLog(sys.stderr.buffer if where == "-" else stack.enter_context(_append(where)), wall_clock)
+        access = AccessLog(
+            sys.stderr.buffer if where == "-" else stack.enter_context(_append(where, "access_log")), wall_clock
+        )
     access.open()
     stack.push_async_callback(access.close)
     return access
+
+
+def _open_recorder(where: str, stack: AsyncExitStack) -> AccessLog | None:
+    if not where:
+        return None
+    line = TrafficLine(secrets.token_bytes(SALT_BYTES))
+    recorder = AccessLog(stack.enter_context(_append(where, "traffic")), time.time, line)  # noqa: TID251 - as access lines
+    recorder.open()
+    stack.push_async_callback(recorder.close)
+    return recorder
 
 
 class _Watched:
@@ -181,13 +196,11 @@ class _Watched:
         sys.stderr.flush()
 
 
-def _append(where: str) -> BinaryIO:
+def _append(where: str, setting: str) -> BinaryIO:
     try:
         return Path(where).open("ab", buffering=0)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write the access log {where}: {error.strerror}", fix="set records.access_log"
-        ) from error
+        raise ConfigError(f"cannot write {where}: {error.strerror}", fix=f"set records.{setting}") from error
 
 
 def _expose(collector: ToqueCollector) -> tuple[bytes, str]:

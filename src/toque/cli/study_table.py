@@ -83,7 +83,7 @@ def _conditions(content: Mapping[str, Any]) -> str:
     sizes, bound = content["sizes"], content["bound"]["replica_hours"]
     return (
         f"{content['trace']}: {content['requests']} requests; objective {content['slo']}; cold start "
-        f"{content['cold_start_s']:g} s; {sizes['initial']} replicas at first, {sizes['minimum']} to {sizes['maximum']} "
+        f"{content['cold_start_s']:g} s; replicas: {sizes['initial']} at first, {sizes['minimum']} to {sizes['maximum']} "
         f"allowed; no policy can pay less than {bound:.2f} replica-hours"
     )
 
@@ -96,6 +96,6 @@ def _verdict(content: Mapping[str, Any]) -> str:
     best = min(held, key=lambda figures: figures["replica_hours"], default=None)
     told = "" if len(held) == len(content["policies"]) else "! misses the objective. "
     if best is None or (fixed["slo_met"] and fixed["replica_hours"] <= best["replica_hours"]):
-        return f"{told}Do not autoscale: {fixed['replicas']} replicas all the time are cheaper than any policy that meets it."
+        return f"{told}Do not autoscale: no policy that meets it is cheaper than N = {fixed['replicas']} all the time."
     saved = 1 - best["replica_hours"] / fixed["replica_hours"]
     return f"{told}Cheapest that meets it: {best['policy']}, {saved:.0%} below the best fixed size."

@@ -17,6 +17,7 @@ _FLAGS = {
     "--listen": ("A", "address of the API, as HOST:PORT (port 0: any free one)"),
     "--admin-listen": ("A", "address of metrics and admin on loopback, or `off`"),
     "--model-name": ("N", "name to serve SOURCE or the embedded model under (default: chat)"),
+    "--record": ("FILE", "record traffic (lengths and times, never text) for `toque simulate`"),
     "--record-journal": ("FILE", "write every decision to a file that `toque replay` can prove"),
 }
 

@@ -18,6 +18,7 @@ FLAGS: Mapping[str, KeyPath] = {
     "--listen": ("listen",),
     "--admin-listen": ("admin_listen",),
     "--record-journal": ("records", "journal"),
+    "--record": ("records", "traffic"),
 }
 """Flag -> the setting it sets. `SOURCE` and `--model-name` of `toque up` stand for a whole model instead."""
 

@@ -15,12 +15,11 @@ from toque.gateway.cold import HOT, PROBES, ColdRoutes, allowed_methods, route_l
 from toque.gateway.door import Door, name_request
 from toque.gateway.outlet import Outlet
 from toque.gateway.relay import Relay
-from toque.gateway.surroundings import FleetPort, Surroundings
+from toque.gateway.surroundings import FleetPort, Log, Surroundings
 from toque.gateway.upstreams import Upstreams
 from toque.model.errors import ToqueError
 from toque.model.service_spec import LimitSpec
 from toque.ports import Dialect
-from toque.records.access import AccessLog
 from toque.records.metrics import Metrics
 from toque.records.recent import RecentTickets
 from toque.records.served import Served
@@ -43,7 +42,7 @@ class Gateway:
         limits: LimitSpec,
         *,
         metrics: Metrics,
-        access: AccessLog | None = None,
+        access: Log | None = None,
     ) -> None:
         self.recent = RecentTickets()
         self._fleet = fleet

@@ -11,7 +11,6 @@ from toque.model.messages import Event
 from toque.model.service_spec import LimitSpec
 from toque.model.ticket import Ticket
 from toque.model.view import FleetView
-from toque.records.access import AccessLog
 from toque.records.metrics import Metrics
 from toque.records.recent import RecentTickets
 from toque.records.served import Served
@@ -42,6 +41,14 @@ class FleetPort(Directory, Protocol):
         ...
 
 
+class Log(Protocol):
+    """Takes a line for every request that ended."""
+
+    def write(self, served: Served) -> None:
+        """Keep one line; returns at once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Given to each relay."""
@@ -50,7 +57,7 @@ class Surroundings:
     upstreams: Upstreams
     limits: LimitSpec
     metrics: Metrics
-    access: AccessLog | None
+    access: Log | None
     recent: RecentTickets
 
     def record(self, served: Served) -> None:

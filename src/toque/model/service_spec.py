@@ -72,6 +72,13 @@ class RecordSpec:
     journal_ring: int = setting(
         20_000, Setting("Steps of the core kept in memory for `toque why`; about 0.5 KiB each.", minimum=100)
     )
+    traffic: str = setting(
+        "",
+        Setting(
+            "File for recorded traffic, which `toque simulate` reads: lengths, timings, class, hashed tenant; no text.",
+            "path",
+        ),
+    )
     access_log: str = setting(
         "-",
         Setting(

@@ -20,8 +20,13 @@ def json_line(at: float, served: Served) -> bytes:
     """Write one JSON object, the time in front, where people and log readers look for it."""
     encoded = _encode(served)
     fields = encoded[1:] if len(encoded) <= LINE_BYTES_MAX else b'"too_long":true}'
+    return line_of(at, b"{" + fields)
+
+
+def line_of(at: float, encoded: bytes) -> bytes:
+    """Put a time in front of the fields of an encoded JSON object, and end the line."""
     second = int(at)
-    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), (at - second) * 1000, fields)
+    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), (at - second) * 1000, encoded[1:])
 
 
 @lru_cache(maxsize=2)

@@ -26,13 +26,16 @@ PATIENCE_S = 600.0
 UNBOUNDED = 10**6
 COLD_START_DRAWS = 1000
 STARTUP_S_MAX = 3600.0
-ORIGINALS: Mapping[str, Mapping[str, float]] = {
-    "hpa": {"burst_window_s": 15.0},
-    "keda": {},
-    "kpa": {},
-    "ray_serve": {"stable_window_s": 30.0},
+ORIGINALS: Mapping[str, tuple[float, float]] = {
+    "hpa": (60.0, 15.0),
+    "keda": (60.0, 6.0),
+    "kpa": (60.0, 6.0),
+    "ray_serve": (30.0, 6.0),
 }
-"""Policies that stand for another product, with its averaging; they run with the guard wide open, as their original does."""
+"""Policies that stand for another product, with its averaging (stable and burst window, seconds).
+
+They run with the guard wide open, as their original does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def run_own(
     question: Question, name: str, policy: Callable[[PoolSpec], Policy], watchers: Sequence[Watcher] = ()
 ) -> Row:
     """Run a policy that is in no table; its guard is wide open."""
-    pool = _opened(pool_for(question, FIXED), {"stable_window_s": 1.0})
+    pool = _opened(pool_for(question, FIXED), (1.0, 1.0))
     pool = replace(pool, scaling=replace(pool.scaling, policy=name))
     return _run(question, pool, {**question.policies, name: policy}, watchers)
 
@@ -124,11 +127,13 @@ def pool_for(question: Question, policy: str) -> PoolSpec:
     return _opened(pool, ORIGINALS[policy]) if policy in ORIGINALS else pool
 
 
-def _opened(pool: PoolSpec, windows: Mapping[str, float]) -> PoolSpec:
+def _opened(pool: PoolSpec, windows: tuple[float, float]) -> PoolSpec:
     wide = replace(
         pool.replicas, scale_down_delay_s=0.0, idle_to_zero_s=0.0, step_up_max=UNBOUNDED, step_down_max=UNBOUNDED
     )
-    return replace(pool, scaling=replace(pool.scaling, **windows), replicas=wide)
+    return replace(
+        pool, scaling=replace(pool.scaling, stable_window_s=windows[0], burst_window_s=windows[1]), replicas=wide
+    )
 
 
 def _run(question: Question, pool: PoolSpec, policies: PolicyTable, watchers: Sequence[Watcher]) -> Row:
