@@ -20,7 +20,7 @@ EVALUATIONS = 1_000_000
 AGAIN = 0.2
 """Share of that where a search goes on from a timetable that another one found."""
 PASSES_MIN, PASSES_MAX = 6, 100
-REPAIRS_MAX = 60
+REPAIRS_MIN, REPAIRS_MAX = 10, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class _Jam:
 def _repaired(search: Search, needs: list[int]) -> Trial:
     """Add replicas where requests are late, most late requests per replica-bin first, until few enough are."""
     trial = search.tried(needs)
-    for _ in range(REPAIRS_MAX):
+    for _ in range(min(REPAIRS_MAX, max(REPAIRS_MIN, 10 * EVALUATIONS // (len(search.demand.at) + 1)))):
         left = len(trial.late) - search.misses
         needs = list(trial.needs)
         for jam in sorted(_jams(search, trial.late), key=lambda jam: jam.late / jam.cost, reverse=True):
