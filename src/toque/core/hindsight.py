@@ -58,12 +58,13 @@ class Rule:
 class Hindsight:
     """All rules of one pool, and the arrivals they were tried on."""
 
-    __slots__ = ("_limit_s", "_rules", "_slots", "arrived")
+    __slots__ = ("_everyone", "_limit_s", "_rules", "_slots", "arrived")
 
     def __init__(self, slots: int, maximum: int, limit_s: float) -> None:
         self._slots = slots
         self._limit_s = limit_s
-        self._rules = [Rule(floor, headroom) for floor in floors(maximum) for headroom in HEADROOMS]
+        self._rules = {headroom: [Rule(floor, headroom) for floor in floors(maximum)] for headroom in HEADROOMS}
+        self._everyone = [rule for rules in self._rules.values() for rule in rules]
         self.arrived = 0.0
 
     def advance(
@@ -73,17 +74,18 @@ class Hindsight:
         fade = exp(-elapsed_s / MEMORY_S)
         self.arrived = self.arrived * fade + arrived
         slots, limit_s = self._slots, self._limit_s
-        for rule in self._rules:
-            ready = max(rule.floor, replicas_for(rule.headroom * demand[1], slots))
-            paid = max(rule.floor, replicas_for(rule.headroom * demand[0], slots))
-            missed = rule.advance(arrived, ready * slots, elapsed_s, service, limit_s)
-            rule.missed = rule.missed * fade + missed
-            rule.paid_s = rule.paid_s * fade + paid * elapsed_s
+        for headroom in HEADROOMS:
+            paid, ready = (replicas_for(headroom * level, slots) for level in demand)
+            for rule in self._rules[headroom]:
+                floor = rule.floor
+                missed = rule.advance(arrived, max(floor, ready) * slots, elapsed_s, service, limit_s)
+                rule.missed = rule.missed * fade + missed
+                rule.paid_s = rule.paid_s * fade + max(floor, paid) * elapsed_s
 
     def cheapest(self, misses: float) -> Rule:
         """Return the cheapest rule that missed no more than so many, or not much more than the best did."""
-        bearable = max(misses, 1.2 * min(rule.missed for rule in self._rules))
-        return min((rule for rule in self._rules if rule.missed <= bearable), key=lambda rule: rule.paid_s)
+        bearable = max(misses, 1.2 * min(rule.missed for rule in self._everyone))
+        return min((rule for rule in self._everyone if rule.missed <= bearable), key=lambda rule: rule.paid_s)
 
 
 def floors(maximum: int) -> Iterator[int]:
