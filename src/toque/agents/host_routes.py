@@ -154,7 +154,7 @@ class HostRoutes:
         """Wait for the first piece, so that a failure before it still has a status of its own."""
         events = self._events(context, body, chat=chat)
         first = await anext(events)
-        return StreamingResponse(_joined(first, events), media_type="text/event-stream")
+        return _EventStream(first, events)
 
     async def _events(self, context: PromptContext, body: RequestBody, *, chat: bool) -> AsyncGenerator[bytes, None]:
         head = self._head()
@@ -193,11 +193,22 @@ class HostRoutes:
             self._in_flight -= 1
 
 
+class _EventStream(StreamingResponse):
+    """A stream that ends its events however it is left, even before anybody asked for the second of them."""
+
+    def __init__(self, first: bytes, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(_joined(first, events), media_type="text/event-stream")
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
 async def _joined(first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(events):
-        yield first
-        async for event in events:
-            yield event
+    yield first
+    async for event in events:
+        yield event
 
 
 def _event(content: bytes) -> bytes:
