@@ -324,7 +324,7 @@ async def test_u01_a_busy_replica_is_passed_on_with_its_retry_after() -> None:
         assert reply.status == 429
         assert reply.error["type"] == "rate_limit_error"
         assert (reply.fields["retry-after"], reply.fields["retry-after-ms"]) == ("2", "2000")
-    assert story.fleet.events == [Failed(1, FailureKind.BUSY)]
+    assert story.fleet.events == [Failed(1, FailureKind.BUSY, retry_after_s=2.0)]
 
 
 async def test_u03_retry_after_as_a_date_is_understood_and_clipped() -> None:
@@ -336,6 +336,18 @@ async def test_u03_retry_after_as_a_date_is_understood_and_clipped() -> None:
         story.ask(HELLO)
         reply = await story.client.answer()
         assert (reply.status, reply.fields["retry-after"]) == (503, "60")
+    assert story.fleet.events == [Failed(1, FailureKind.BUSY, retry_after_s=60.0)]
+
+
+async def test_u04_a_503_that_does_not_say_until_when_is_a_failure_like_any_other() -> None:
+    async def broken(exchange: Exchange) -> None:
+        await exchange.answer(b"no healthy upstream", 503)
+
+    async with scene(broken) as story:
+        story.ask(HELLO)
+        reply = await story.client.answer()
+        assert (reply.status, reply.error["code"], reply.fields["retry-after"]) == (503, "server_is_overloaded", "1")
+    assert story.fleet.events[0] == Failed(1, FailureKind.ERROR, retry_after_s=1.0)
 
 
 @pytest.mark.parametrize(

@@ -105,15 +105,16 @@ class HttpAgent:
     def _refusal(self, reply: Reply, body: bytes) -> CallerError | AnswerError:
         """Say whose fault a status is.
 
-        1. 401, 403: our key is wrong, which is not the caller's fault.  2. 429, 503: the replica is busy.
-        3. Other 4xx: the caller's.  4. The rest: the replica failed.
+        1. 401, 403: our key is wrong, which is not the caller's fault.  2. 429, 503: the replica is busy; a 503 that does
+        not say until when is a failure.  3. Other 4xx: the caller's.  4. The rest: the replica failed.
         """
         status = reply.status
         if status in {401, 403}:  # 1
             return AnswerError("The upstream does not accept the key configured for this model.", FailureKind.ERROR)
         if status in {429, 503}:  # 2
             wait_s = _retry_after_s(reply)
-            return AnswerError("The replica is busy.", FailureKind.BUSY, status=status, retry_after_s=wait_s)
+            kind = FailureKind.BUSY if wait_s or status == 429 else FailureKind.ERROR
+            return AnswerError("The replica is busy.", kind, status=status, retry_after_s=wait_s)
         if 400 <= status < 500 and status != 408:  # 3
             return CallerError(self._redacted(body) or f"The model refused the request ({status}).", status=status)
         return AnswerError(f"The replica failed (status {status}).", FailureKind.ERROR)  # 4

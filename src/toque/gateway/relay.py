@@ -151,7 +151,7 @@ class Relay:
             self._end_with(verdict.error, Failed(self._ticket_id, verdict.kind, began=True))
         else:  # 3
             self._last_error = verdict.error
-            self._around.fleet.post(Failed(self._ticket_id, verdict.kind))
+            self._around.fleet.post(Failed(self._ticket_id, verdict.kind, retry_after_s=verdict.error.retry_after_s))
 
     # ---- the connection calls
 

@@ -33,11 +33,15 @@ class Finished:
 
 @value
 class Failed:
-    """The replica did not answer. `began` says that bytes of an answer already went to the client: no retry then."""
+    """The replica did not answer. `began` says that bytes of an answer already went to the client: no retry then.
+
+    `retry_after_s` is what a busy replica asked to be left alone for; 0 when it did not say.
+    """
 
     ticket_id: int
     kind: FailureKind
     began: bool = False
+    retry_after_s: float = 0.0
 
 
 @value

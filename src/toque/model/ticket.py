@@ -49,7 +49,7 @@ class FailureKind(StrEnum):
 
     `NOT_SENT`: the request never reached the replica (refused, reset before a byte went out), so a retry is free.
     `LOST`: the connection ended before the answer did. `TIMEOUT`: no first token, or too long a gap.
-    `INVALID`: an answer that is no answer. `ERROR`: the replica said 5xx. `BUSY`: it said 429 or 503.
+    `INVALID`: an answer that is no answer. `ERROR`: the replica said 5xx. `BUSY`: it said 429, or 503 and when to come back.
     """
 
     NOT_SENT = "not_sent"

@@ -125,7 +125,7 @@ class _Visit:
             endpoint = self._controller.endpoint(replica_id)
             if endpoint is not None:
                 return self._connect(replica_id, endpoint)
-            self._fail(FailureKind.NOT_SENT)
+            self._fail(FailureKind.NOT_SENT, 0.0)
 
     def began(self, usage: Usage | None) -> None:
         """A piece of the answer came."""
@@ -148,8 +148,8 @@ class _Visit:
             self.is_over = True
             self._controller.post(Failed(self._ticket.id, error.kind, began=True))
             raise error
-        self._fail(error.kind)
+        self._fail(error.kind, error.retry_after_s)
 
-    def _fail(self, kind: FailureKind) -> None:
+    def _fail(self, kind: FailureKind, retry_after_s: float) -> None:
         self._turn.renew()
-        self._controller.post(Failed(self._ticket.id, kind))
+        self._controller.post(Failed(self._ticket.id, kind, retry_after_s=retry_after_s))
