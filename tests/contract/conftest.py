@@ -15,6 +15,7 @@ from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
 from toque.model.inference import Delta, PromptContext
 from toque.model.spec import PoolSpec
 from toque.ports import AgentKind, InferenceAgent
+from toque.testing import FakeEngine
 
 SLOTS = 4
 FAKE_OPTIONS = {"tokens": 200, "token_gap_s": 0.005, "ttft_s": 0.01}
@@ -59,16 +60,20 @@ def fake_replica() -> Iterator[Replica]:
         yield replica
 
 
-@pytest.fixture(params=["fake", "openai on fake", "llama.cpp", "openai on llama.cpp"])
+@pytest.fixture(params=["fake", "openai on fake", "openai on the fake engine", "llama.cpp", "openai on llama.cpp"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     name = request.param
     if name == "fake":
         yield in_process()
         return
+    if name.endswith("engine"):
+        async with FakeEngine(agent=FakeAgent(**FAKE_OPTIONS)) as fake, over_url(fake.url) as agent:
+            yield Subject(agent, scripted_engine(fake))
+        return
     is_llama = name.endswith("llama.cpp")
     replica: Replica = request.getfixturevalue("llama_replica" if is_llama else "fake_replica")
     engine = llama_engine(replica) if is_llama else host_engine(replica)
-    async with connected(replica, over_url=name.startswith("openai")) as agent:
+    async with connected(replica, is_over_url=name.startswith("openai")) as agent:
         # The template of the small model has no place for tools, and llama.cpp then leaves them out in silence.
         yield Subject(agent, engine, calls_tools=not is_llama)
 
@@ -101,22 +106,42 @@ def in_process() -> Subject:
 
 
 @asynccontextmanager
-async def connected(replica: Replica, *, over_url: bool) -> AsyncIterator[InferenceAgent]:
+async def connected(replica: Replica, *, is_over_url: bool) -> AsyncIterator[InferenceAgent]:
     """The contract over a replica: by its own kind, or as over any OpenAI-compatible URL."""
     endpoint, key = replica.endpoint, replica.endpoint.key
     assert key is not None
-    if over_url:
-        kind: AgentKind = agent_kind("openai", lambda _: key)
-        spec = AgentSpec(agent="openai", url=f"http://127.0.0.1:{endpoint.port}/v1", key="env:KEY")
-        located = kind.endpoint(spec)
-        assert located is not None
-        agent = kind.connect(located, model_of(spec))
-    else:
-        agent = agent_kind("llama.cpp", no_secret).connect(endpoint, model_of(AgentSpec()))
+    if is_over_url:
+        async with over_url(f"http://127.0.0.1:{endpoint.port}/v1", key) as agent:
+            yield agent
+        return
+    own = agent_kind("llama.cpp", no_secret).connect(endpoint, model_of(AgentSpec()))
+    try:
+        yield own
+    finally:
+        await own.close()
+
+
+@asynccontextmanager
+async def over_url(url: str, key: Secret | None = None) -> AsyncIterator[InferenceAgent]:
+    kind: AgentKind = agent_kind("openai", no_secret if key is None else lambda _: key)
+    spec = AgentSpec(agent="openai", url=url, key="env:KEY" if key else "")
+    located = kind.endpoint(spec)
+    assert located is not None
+    agent = kind.connect(located, model_of(spec))
     try:
         yield agent
     finally:
         await agent.close()
+
+
+def scripted_engine(fake: FakeEngine) -> Engine:
+    async def tokens_decoded() -> float:
+        return fake.agent.tokens_decoded
+
+    async def in_flight() -> float:
+        return fake.in_flight
+
+    return Engine(tokens_decoded, in_flight)
 
 
 def host_engine(replica: Replica) -> Engine:

@@ -7,7 +7,15 @@ from tests.house.source import hold, imports, modules
 
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "httptools": ("toque.wire",),
-    "msgspec": ("toque.agents", "toque.cli", "toque.drivers", "toque.gateway", "toque.records", "toque.wire"),
+    "msgspec": (
+        "toque.agents",
+        "toque.cli",
+        "toque.drivers",
+        "toque.gateway",
+        "toque.records",
+        "toque.testing",
+        "toque.wire",
+    ),
     "prometheus_client": ("toque.app", "toque.records"),
     "pydantic": ("toque.config",),
     "pydantic_core": ("toque.config",),

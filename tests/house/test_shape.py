@@ -8,8 +8,8 @@ FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
 PURPOSE_LINES_MAX = 5
 PURPOSE_WORDS_MIN = 4
-ENTRIES = {"toque", "toque.__main__", "toque.cli"}
-"""What is started from outside: the import, `python -m toque` and the console script."""
+ENTRIES = {"toque", "toque.__main__", "toque.cli", "toque.testing.__main__"}
+"""What is started from outside: the import, `python -m` and the console script."""
 
 
 def test_no_source_file_is_longer_than_its_limit() -> None:

@@ -68,17 +68,7 @@ class EmbeddingBody(msgspec.Struct):
 
 def hosted_application(agent: InferenceAgent, model: str, secret: Secret) -> ASGIApp:
     """Return the whole application, locked with `secret`."""
-    routes = HostRoutes(agent, model)
-    table = [
-        Route(PREFIX + CHAT, routes.answer, methods=["POST"]),
-        Route(PREFIX + COMPLETIONS, routes.answer, methods=["POST"]),
-        Route(f"{PREFIX}/models", routes.models),
-        Route("/health", routes.health),
-        Route("/metrics", routes.metrics),
-    ]
-    if isinstance(agent, Embedding):
-        table.append(Route(PREFIX + EMBEDDINGS, routes.embed, methods=["POST"]))
-    return Lock(Starlette(routes=table, exception_handlers={ToqueError: _refused, Exception: _broken}), secret)
+    return Lock(HostRoutes(agent, model).application(), secret)
 
 
 class Lock:
@@ -104,14 +94,27 @@ class Lock:
 
 
 class HostRoutes:
-    """One agent behind HTTP, and the count of what it does."""
+    """One agent behind HTTP, and the count of what it does. `in_flight`: requests that it works on now."""
 
     def __init__(self, agent: InferenceAgent, model: str) -> None:
+        self.in_flight = 0
         self._agent = agent
         self._model = model
         self._numbers = count(1)
-        self._in_flight = 0
         self._tokens_told = 0
+
+    def application(self) -> ASGIApp:
+        """Return the routes as an application that anybody may call."""
+        table = [
+            Route(PREFIX + CHAT, self.answer, methods=["POST"]),
+            Route(PREFIX + COMPLETIONS, self.answer, methods=["POST"]),
+            Route(f"{PREFIX}/models", self.models),
+            Route("/health", self.health),
+            Route("/metrics", self.metrics),
+        ]
+        if isinstance(self._agent, Embedding):
+            table.append(Route(PREFIX + EMBEDDINGS, self.embed, methods=["POST"]))
+        return Starlette(routes=table, exception_handlers={ToqueError: _refused, Exception: _broken})
 
     async def answer(self, request: Request) -> Response:
         """Chat and completions."""
@@ -148,7 +151,7 @@ class HostRoutes:
         """Tokens decoded and requests in flight, in Prometheus' text format."""
         agent = self._agent
         tokens = agent.tokens_decoded if isinstance(agent, Counting) else self._tokens_told
-        return PlainTextResponse(METRICS.format(tokens=tokens, in_flight=self._in_flight))
+        return PlainTextResponse(METRICS.format(tokens=tokens, in_flight=self.in_flight))
 
     async def _stream(self, context: PromptContext, body: RequestBody, *, chat: bool) -> Response:
         """Wait for the first piece, so that a failure before it still has a status of its own."""
@@ -186,11 +189,11 @@ class HostRoutes:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        self._in_flight += 1
+        self.in_flight += 1
         try:
             yield
         finally:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
 
 class _EventStream(StreamingResponse):
