@@ -180,4 +180,4 @@ def test_the_least_work_is_never_more_than_a_busy_replica_really_needs() -> None
     least_s = sum(map(profile.least_work_s, arrivals))
     assert least_s <= max(ends)
     assert least_s == pytest.approx(max(ends), rel=0.2), "they were packed well, so it is not far below"
-    assert max(at - arrival.at for at, arrival in zip(ends, arrivals, strict=True)) <= profile.longest_s(arrivals[0])
+    assert max(at - arrival.at for at, arrival in zip(ends, arrivals, strict=True)) <= profile.longest_s(arrivals[0], 0)

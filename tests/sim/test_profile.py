@@ -28,7 +28,7 @@ def test_every_profile_that_comes_along_loads_and_bounds_a_request_from_both_sid
     arrival = Arrival(0.0, 800, 200)
     for name in shipped_profiles():
         profile = load_profile(name)
-        assert 0 < profile.prefill_s(800) < profile.service_s(arrival) <= profile.longest_s(arrival)
+        assert 0 < profile.prefill_s(800) < profile.service_s(arrival) <= profile.longest_s(arrival, 800)
         assert profile.least_work_s(arrival) <= profile.service_s(arrival)
 
 
@@ -67,6 +67,8 @@ def test_an_unknown_name_tells_the_known_ones() -> None:
         ('model = "slots"\nslots = true\n', "slots must not be True", "whole number"),
         ('model = "slots"\nslots = 2\nbase_s = -1\n', "base_s must not be -1", "0 or more"),
         ('model = "slots"\nslots = 2\nbase_s = nan\n', "base_s must not be nan", "0 or more"),
+        ('model = "slots"\nslots = 2\nprefill = "both"\n', "prefill must not be 'both'", "each, together"),
+        ('model = "slots"\nslots = 2\nprefill = 1\n', "prefill must not be 1", "each, together"),
         ('model = "slots"\nslots = 2\nbase_s = "1"\n', "base_s must not be '1'", "seconds"),
         (BATCHING.replace("0.01", "0"), "an iteration cannot take no time", "iteration_s"),
         (BATCHING + "batch_tokens = 8\n", "batch_tokens 8 leaves no room", "above slots"),

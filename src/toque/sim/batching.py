@@ -49,7 +49,7 @@ class BatchingProfile:
         """Seconds in a slot of a replica that is full of requests like this one."""
         return self.least_work_s(arrival) * self.slots
 
-    def longest_s(self, arrival: Arrival) -> float:
+    def longest_s(self, arrival: Arrival, prompt_tokens_max: int) -> float:
         """Seconds in a slot at the most, if it is never computed anew: behind a full cache of prompts, at the slowest."""
         full_s = self.iteration_s + self.iteration_s_per_request * self.slots
         full_s += self.iteration_s_per_cached_token * self.kv_tokens + self.prefill_token_s * self.batch_tokens

@@ -40,8 +40,13 @@ def find_optimum(question: Question, fixed: Row) -> Optimum:
 def bound_hours(question: Question) -> float:
     """Return the hours of replicas that any policy pays at least."""
     profile = question.profile
+    longest = max((arrival.prompt_tokens for arrival in question.arrivals()), default=0)
     seconds = lower_bound_s(
-        question.arrivals(), profile.least_work_s, profile.longest_s, question.sizes.minimum, question.objective
+        question.arrivals(),
+        profile.least_work_s,
+        lambda arrival: profile.longest_s(arrival, longest),
+        question.sizes.minimum,
+        question.objective,
     )
     return seconds / 3600
 

@@ -18,7 +18,7 @@ from toque.model.errors import ConfigError
 from toque.sim.arrival import Arrival
 from toque.sim.batching import BatchingProfile
 from toque.sim.replica import SimulatedReplica
-from toque.sim.slots import SlotsProfile
+from toque.sim.slots import Prefill, SlotsProfile
 
 
 class Profile(Protocol):
@@ -41,8 +41,8 @@ class Profile(Protocol):
         """Seconds a request keeps its slot in a replica that is full of its like."""
         ...
 
-    def longest_s(self, arrival: Arrival) -> float:
-        """Seconds a request keeps its slot at the most."""
+    def longest_s(self, arrival: Arrival, prompt_tokens_max: int) -> float:
+        """Seconds a request keeps its slot at the most, beside prompts of up to `prompt_tokens_max`."""
         ...
 
     def least_work_s(self, arrival: Arrival) -> float:
@@ -107,7 +107,8 @@ def _build(
             raise ConfigError(f"{key} is missing", where=name, fix=_HELP)
     whole = {key: _whole(key, content, name) for key, content in table.items() if known[key].type is int}
     seconds = {key: _seconds(key, content, name) for key, content in table.items() if known[key].type is float}
-    return kind(**whole, **seconds)  # type: ignore[arg-type]  # the fields were just matched by name and type
+    choices = {key: _prefill(key, content, name) for key, content in table.items() if known[key].type is Prefill}
+    return kind(**whole, **seconds, **choices)  # type: ignore[arg-type]  # the fields were just matched by name and type
 
 
 def _whole(key: str, content: object, name: str) -> int:
@@ -122,6 +123,13 @@ def _seconds(key: str, content: object, name: str) -> float:
     if isinstance(content, bool) or not isinstance(content, int | float) or not isfinite(content) or content < 0:
         raise ConfigError(f"{key} must not be {content!r}", where=name, fix="give seconds, 0 or more")
     return float(content)
+
+
+def _prefill(key: str, content: object, name: str) -> Prefill:
+    if not isinstance(content, str) or content not in list(Prefill):
+        fix = f"write one of {', '.join(Prefill)}"
+        raise ConfigError(f"{key} must not be {content!r}", where=name, fix=fix)
+    return Prefill(content)
 
 
 def _check_batching(profile: BatchingProfile, name: str) -> None:

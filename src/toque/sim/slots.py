@@ -1,17 +1,27 @@
-"""The slots model: a replica as llama.cpp runs it.
+"""The slots model: a replica as llama.cpp runs it, or without what prompts do to each other there.
 
-A request takes `base_s + prefill_token_s * prompt` until its first token and then decodes its other tokens, each at
-`decode_token_s + decode_token_s_per_busy_slot * n` seconds while n slots of the replica are busy.
+A request has its first token after `base_s + prefill_token_s * prompt` and then decodes its other tokens, each at
+`decode_token_s + decode_token_s_per_busy_slot * n` seconds while n slots of the replica are busy. With prompts read together
+only `base_s` passes for each by itself: all prompts that wait when a reading begins are read in it, one after the other; their
+first tokens come at its end, who decodes gets one token of it, and who comes meanwhile waits for the next.
 
-Law: between two events every decoding request of a replica advances alike, so one clock of tokens per replica is enough:
-a change of n changes only the speed of that clock, and the cost of a request does not depend on its length.
+Law: between two events every decoding request of a replica advances alike, so one clock of tokens per replica is enough: a
+change of n changes the speed of that clock, a reading halts it, and the cost of a request does not depend on its length.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from heapq import heappop, heappush
 from math import inf
 
 from toque.sim.arrival import Arrival
+
+
+class Prefill(StrEnum):
+    """How the prompts of one replica are read: each as if it were alone, or together while everybody else stands still."""
+
+    EACH = "each"
+    TOGETHER = "together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,44 +33,80 @@ class SlotsProfile:
     prefill_token_s: float = 0.0
     decode_token_s: float = 0.0
     decode_token_s_per_busy_slot: float = 0.0
+    prefill: Prefill = Prefill.EACH
 
     def replica(self) -> "SlotsReplica":
         """Make a replica."""
         return SlotsReplica(self)
 
     def prefill_s(self, prompt_tokens: int) -> float:
-        """Seconds until the first token."""
+        """Seconds until the first token, if nobody else is there."""
         return self.base_s + self.prefill_token_s * prompt_tokens
 
     def token_s(self, busy: int) -> float:
-        """Seconds a further token takes while so many slots are busy."""
+        """Seconds a further token takes while so many slots are busy and no prompt is read."""
         return self.decode_token_s + self.decode_token_s_per_busy_slot * busy
 
     def service_s(self, arrival: Arrival) -> float:
-        """Seconds in a slot of a full replica."""
-        return self.prefill_s(arrival.prompt_tokens) + max(0, arrival.output_tokens - 1) * self.token_s(self.slots)
+        """Seconds in a slot of a replica full of its like."""
+        prompts = self.slots if self.prefill is Prefill.TOGETHER else 1
+        return self.prefill_s(prompts * arrival.prompt_tokens) + max(0, arrival.output_tokens - 1) * self.token_s(
+            self.slots
+        )
 
-    def longest_s(self, arrival: Arrival) -> float:
-        """Seconds in a slot at the most: those of a full replica."""
-        return self.service_s(arrival)
+    def longest_s(self, arrival: Arrival, prompt_tokens_max: int) -> float:
+        """Seconds in a slot at the most, beside prompts of up to `prompt_tokens_max`.
+
+        1. each by itself: those of a full replica; 2. together: every token may come with a reading of all other slots; so may
+        the wait for a reading under way, its own reading, and the rest of a token that was under way when the last one began.
+        """
+        if self.prefill is Prefill.EACH:  # 1
+            return self.service_s(arrival)
+        others_s = self.prefill_token_s * prompt_tokens_max * (self.slots - 1)
+        steps = max(1, arrival.output_tokens) + 2
+        return self.prefill_s(arrival.prompt_tokens) + steps * (others_s + self.token_s(self.slots))
 
     def least_work_s(self, arrival: Arrival) -> float:
-        """Replica-seconds at the best packing: token_s(n) / n falls with n, so a full replica is the best."""
-        return self.service_s(arrival) / self.slots
+        """Replica-seconds at the best packing: token_s(n) / n falls with n, so a full replica is the best.
+
+        1. each by itself: a share of the time in a slot; 2. together: nothing else happens while a prompt is read, which is
+        work in full; the base passes beside others' reading, so it is none.
+        """
+        if self.prefill is Prefill.EACH:  # 1
+            return self.service_s(arrival) / self.slots
+        decode_s = max(0, arrival.output_tokens - 1) * self.token_s(self.slots) / self.slots
+        return self.prefill_token_s * arrival.prompt_tokens + decode_s  # 2
 
 
 class SlotsReplica:
     """One replica; `now` is in seconds."""
 
-    __slots__ = ("_busy", "_decoding", "_prefilling", "_profile", "_since", "_tokens")
+    __slots__ = (
+        "_busy",
+        "_coming",
+        "_decoding",
+        "_own_token_s",
+        "_profile",
+        "_read_at",
+        "_reading",
+        "_shared_token_s",
+        "_since",
+        "_tokens",
+    )
 
     def __init__(self, profile: SlotsProfile) -> None:
         self._profile = profile
+        is_shared = profile.prefill is Prefill.TOGETHER
+        self._own_token_s = 0.0 if is_shared else profile.prefill_token_s
+        self._shared_token_s = profile.prefill_token_s if is_shared else 0.0
         self._busy = 0
         self._tokens = 0.0
         self._since = 0.0
-        self._prefilling: list[tuple[float, int, int]] = []
-        """(when the first token comes, number, output tokens)"""
+        self._coming: list[tuple[float, int, int, int]] = []
+        """(when what it does by itself is over, number, prompt tokens, output tokens) of those that were not read yet"""
+        self._reading: list[tuple[int, int]] = []
+        """(number, output tokens) of those that are read now, until `_read_at`"""
+        self._read_at = 0.0
         self._decoding: list[tuple[float, int]] = []
         """(reading of the clock of tokens at the end, number)"""
 
@@ -68,27 +114,34 @@ class SlotsReplica:
         """Take a request in; every decoding one slows down."""
         self._advance(now)
         self._busy += 1
-        heappush(self._prefilling, (now + self._profile.prefill_s(prompt_tokens), number, output_tokens))
+        own_s = self._profile.base_s + self._own_token_s * prompt_tokens
+        heappush(self._coming, (now + own_s, number, prompt_tokens, output_tokens))
 
     def next_at(self) -> float:
-        """When the next first token or end comes."""
-        return min(self._prefilling[0][0] if self._prefilling else inf, self._end_at())
+        """When the next reading begins or ends, or the next answer ends; who decodes waits for the end of a reading."""
+        if self._reading:
+            return self._read_at
+        return min(self._open_at(), self._end_at())
 
     def turn(self, now: float) -> list[tuple[int, bool]]:
-        """Report first tokens and ends up to now; at one instant first tokens come first."""
+        """Report first tokens and ends up to now; what ends at an instant ends before the next reading begins."""
         told: list[tuple[int, bool]] = []
-        while (at := self.next_at()) <= now:
-            if self._prefilling and self._prefilling[0][0] <= at:
-                _, number, output_tokens = heappop(self._prefilling)
-                self._advance(at)
-                heappush(self._decoding, (self._tokens + max(0, output_tokens - 1), number))
-                told.append((number, False))
+        while True:
+            if self._reading:
+                if self._read_at > now:
+                    return told
+                self._close(told)
+                continue
+            open_at, end_at = self._open_at(), self._end_at()
+            if min(open_at, end_at) > now:
+                return told
+            if end_at <= open_at:
+                self._end(end_at, told)
             else:
-                self._tokens, number = heappop(self._decoding)
-                self._since = at
-                self._busy -= 1
-                told.append((number, True))
-        return told
+                self._open(open_at, told)
+
+    def _open_at(self) -> float:
+        return max(self._since, self._coming[0][0]) if self._coming else inf
 
     def _end_at(self) -> float:
         if not self._decoding:
@@ -96,9 +149,45 @@ class SlotsReplica:
         left = self._decoding[0][0] - self._tokens
         return self._since + left * self._profile.token_s(self._busy) if left > 0 else self._since
 
-    def _advance(self, now: float) -> None:
-        """Bring the clock of tokens up to now; it stands while nothing decodes."""
+    def _open(self, now: float, told: list[tuple[int, bool]]) -> None:
+        """Begin to read all prompts that are there; where nothing is left to read, first tokens come at once."""
+        self._advance(now)
+        tokens = 0
+        while self._coming and self._coming[0][0] <= now:
+            _, number, prompt_tokens, output_tokens = heappop(self._coming)
+            tokens += prompt_tokens
+            self._reading.append((number, output_tokens))
+        read_s = self._shared_token_s * tokens
+        if not read_s:
+            self._first_tokens(told)
+        elif self._decoding:
+            read_s += self._profile.token_s(len(self._decoding))
+        self._read_at = now + read_s
+
+    def _close(self, told: list[tuple[int, bool]]) -> None:
+        """End a reading: whoever decoded has one token more."""
+        self._since = self._read_at
         if self._decoding:
-            token_s = self._profile.token_s(self._busy)
-            self._tokens += (now - self._since) / token_s if token_s else 0.0
+            self._tokens += 1.0
+        self._first_tokens(told)
+
+    def _first_tokens(self, told: list[tuple[int, bool]]) -> None:
+        for number, output_tokens in self._reading:
+            heappush(self._decoding, (self._tokens + max(0, output_tokens - 1), number))
+            told.append((number, False))
+        self._reading.clear()
+
+    def _end(self, now: float, told: list[tuple[int, bool]]) -> None:
+        end, number = heappop(self._decoding)
+        self._tokens = max(self._tokens, end)
+        self._since = now
+        self._busy -= 1
+        told.append((number, True))
+
+    def _advance(self, now: float) -> None:
+        """Bring the clock of tokens up to now; it stands while a prompt is read or nothing decodes."""
+        if self._reading:
+            return
+        if self._decoding and (token_s := self._profile.token_s(self._busy)):
+            self._tokens += (now - self._since) / token_s
         self._since = now
