@@ -124,7 +124,7 @@ class Ledger:
                 assert replica_id not in self.gone, f"the number {replica_id} is used again"
                 self.replicas[replica_id] = "coming"
             case StopReplica(replica_id):
-                assert self.replicas.get(replica_id) == "ready", f"replica {replica_id} cannot be stopped"
+                assert self.replicas.get(replica_id) in {"coming", "ready"}, f"replica {replica_id} cannot be stopped"
                 self.replicas[replica_id] = "stopping"
             case ProbeReplica(replica_id):
                 assert self.replicas.get(replica_id) == "ready", f"replica {replica_id} cannot be probed"

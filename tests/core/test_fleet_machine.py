@@ -20,10 +20,11 @@ from toque.model.messages import (
     ReplicaReady,
     ReplicaSpawned,
     ReplicaStopped,
+    SpecChanged,
     Woke,
 )
 from toque.model.resources import Resources
-from toque.model.spec import PoolSpec, QueueSpec, ReplicaBounds, RestartSpec, RetrySpec, ScalingSpec
+from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, RestartSpec, RetrySpec, ScalingSpec
 from toque.model.ticket import FailureKind
 
 NAMES = ("chat", "code", "nobody")
@@ -165,6 +166,21 @@ class FleetMachine(RuleBasedStateMachine):
     @rule()
     def drain(self) -> None:
         self._happen(DrainOrdered())
+
+    # ---- settings ----------------------------------------------------------------------------------------------------
+
+    @rule(
+        pools=st.lists(st.sampled_from(["chat", "code", "tiny"]).flatmap(pool), max_size=3, unique_by=lambda p: p.name),
+        renewed=st.lists(st.sampled_from(NAMES), max_size=2),
+        memory_bytes=st.integers(4, 20),
+    )
+    def reload(self, pools: list[PoolSpec], renewed: list[str], memory_bytes: int) -> None:
+        capacity = Resources(memory_bytes=memory_bytes, cores=8.0)
+        self._happen(SpecChanged(FleetSpec(tuple(pools), capacity), tuple(renewed)))
+
+    @rule(name=st.sampled_from(NAMES))
+    def renew(self, name: str) -> None:
+        self._happen(SpecChanged(self.story.fleet.spec, (name,)))
 
     # ---- laws --------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Law: `handle(event, now)` returns what should happen and touches nothing else; t
 same effects, always. Nothing here polls: `next_wake` names the next instant at which time alone changes anything.
 """
 
+from collections.abc import Set as AbstractSet
 from itertools import count
 from math import inf
 from typing import TypeAlias, assert_never
@@ -13,6 +14,7 @@ from toque.core.forecast import spread
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.pool import Pool
+from toque.core.revision import needs_new_replicas, without_future
 from toque.core.roster import Roster
 from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaler import Scaler
@@ -34,6 +36,7 @@ from toque.model.messages import (
     ReplicaReady,
     ReplicaSpawned,
     ReplicaStopped,
+    SpecChanged,
     Woke,
 )
 from toque.model.spec import FleetSpec, PoolSpec
@@ -56,6 +59,9 @@ class Fleet:
         self.budget = Budget(spec.capacity)
         self.is_draining = False
         self.pools: dict[str, Pool] = {}
+        """All pools by name, those that are leaving too."""
+        self._doors: dict[str, Pool] = {}
+        """The pools that take requests."""
         self.journeys: dict[int, Journey] = {}
         self._replica_ids = count(1)
         self._owners: dict[int, Pool] = {}
@@ -63,7 +69,12 @@ class Fleet:
         """Pools that lack room, longest first."""
         self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
-            self.pools[pool.name] = self._open(pool, now)
+            self._open(pool, now)
+
+    @property
+    def leaving(self) -> AbstractSet[str]:
+        """Names of the pools that take no more requests and will be gone with their last one."""
+        return self.pools.keys() - self._doors.keys()
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take one event in and return the effects, in the order in which they should be carried out."""
@@ -77,6 +88,8 @@ class Fleet:
                 self._woke(now, out)
             case DrainOrdered():
                 self.is_draining = True
+            case SpecChanged():
+                self._spec_changed(event, now, out)
             case _:
                 self._replica_event(event, now, out)
         return out
@@ -88,7 +101,7 @@ class Fleet:
     # ---- requests ----------------------------------------------------------------------------------------------------
 
     def _arrived(self, ticket: Ticket, now: float, out: list[Effect]) -> None:
-        pool = self.pools.get(ticket.pool)
+        pool = self._doors.get(ticket.pool)
         if pool is None:
             out.append(Refuse(ticket.id, RefusalReason.MODEL_NOT_FOUND, 0.0))
         elif self.is_draining:
@@ -118,6 +131,8 @@ class Fleet:
                 assert_never(event)
         if self.short and not pool.line:  # it may be able to miss something now
             self._make_room(now, out)
+        if len(self._doors) != len(self.pools):
+            self._forget_if_gone(pool)
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -147,6 +162,51 @@ class Fleet:
         pool.scaler.rouse(now)
         pool.restock(now, out)
         self._settle(pool, now, out)
+        self._forget_if_gone(pool)
+
+    # ---- settings ----------------------------------------------------------------------------------------------------
+
+    def _spec_changed(self, event: SpecChanged, now: float, out: list[Effect]) -> None:
+        """Go by other settings: pools come, change and leave; what is the same in both is not touched."""
+        self.spec = event.spec
+        self.budget.capacity = event.spec.capacity
+        kept = {spec.name for spec in event.spec.pools}
+        for pool in [pool for name, pool in self._doors.items() if name not in kept]:
+            del self._doors[pool.spec.name]
+            self._revise(pool, without_future(pool.spec), now, out)
+            pool.refuse_all(RefusalReason.MODEL_NOT_FOUND, now, out)
+            pool.supply.leave(now, out)
+            self._forget_if_gone(pool)
+        for spec in event.spec.pools:
+            self._renew(spec, now, out, is_told=spec.name in event.renewed)
+        self._offer_room(now, out)
+
+    def _renew(self, spec: PoolSpec, now: float, out: list[Effect], *, is_told: bool) -> None:
+        """Bring one pool to its spec: 1. it is new; 2. it was about to leave, or its model changed; 3. its limits did."""
+        pool = self.pools.get(spec.name)
+        is_renewed = pool is not None and (is_told or spec.name in self.leaving or needs_new_replicas(pool.spec, spec))
+        if pool is None:  # 1
+            pool = self._open(spec, now)
+        elif is_renewed:  # 2
+            self._doors[spec.name] = pool
+            self._revise(pool, spec, now, out)
+            pool.supply.renew(now, out)
+        elif spec != pool.spec:  # 3
+            self._revise(pool, spec, now, out)
+        else:
+            return
+        pool.restock(now, out)
+        self._settle(pool, now, out)
+
+    def _revise(self, pool: Pool, spec: PoolSpec, now: float, out: list[Effect]) -> None:
+        pool.revise(spec, self._policies[spec.scaling.policy](spec), self._routers[spec.routing](), now, out)
+
+    def _forget_if_gone(self, pool: Pool) -> None:
+        """Strike a pool that is leaving and has neither replicas nor requests left."""
+        name = pool.spec.name
+        if name in self.leaving and not pool.supply.roster.replicas and not pool.scaler.demand:
+            del self.pools[name]
+            self.short.pop(name, None)
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
@@ -194,7 +254,9 @@ class Fleet:
     def _open(self, spec: PoolSpec, now: float) -> Pool:
         roster = Roster(spec.slots, self._routers[spec.routing]())
         supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
-        return Pool(spec, supply, Scaler(spec, self._policies[spec.scaling.policy](spec), now), self.journeys)
+        pool = Pool(spec, supply, Scaler(spec, self._policies[spec.scaling.policy](spec), now), self.journeys)
+        self.pools[spec.name] = self._doors[spec.name] = pool
+        return pool
 
     def _enter_replica(self, name: str) -> int:
         replica_id = next(self._replica_ids)

@@ -22,6 +22,11 @@ class Guard:
         self._recent: deque[tuple[float, int]] = deque()
         self._idle_since: float | None = now
 
+    def revise(self, spec: PoolSpec) -> None:
+        """Go by other bounds; what was seen stays known."""
+        self._bounds = spec.replicas
+        self._stable_window_s = spec.scaling.stable_window_s
+
     def seen(self, demand: int, now: float) -> None:
         """Learn whether there is any demand at all; idleness counts from its end."""
         self._idle_since = None if demand else now

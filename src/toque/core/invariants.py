@@ -12,6 +12,8 @@ from toque.core.pool import Pool
 from toque.model.ticket import ServiceClass
 from toque.model.view import ReplicaState
 
+SERVING = frozenset({ReplicaState.READY, ReplicaState.DOUBTED})
+
 
 def check_fleet(fleet: Fleet, now: float) -> None:
     """Check every pool, the shared budget, and that the next wake is known."""
@@ -23,6 +25,9 @@ def check_fleet(fleet: Fleet, now: float) -> None:
         check_line(pool, journeys, in_line)
         check_replicas(pool, journeys)
         assert fleet.next_wake() <= max(now, pool.next_wake()), f"{pool.spec.name} would oversleep"
+        assert not (pool.spec.name in fleet.leaving and pool.line), (
+            f"somebody waits in {pool.spec.name}, which is leaving"
+        )
         assert not pool.supply.shortage or pool.spec.name in fleet.short, f"{pool.spec.name} would be offered no room"
     check_budget(fleet)
     assert waiting <= fleet.journeys.keys(), "somebody waits whose request has ended"
@@ -57,7 +62,9 @@ def check_replicas(pool: Pool, journeys: list[Journey]) -> None:
     assert sorted(roster.draining) == [replica.id for replica in draining], "draining replicas are miscounted"
     assert all(r.drain_until >= pool.supply.next_at() for r in draining), "a grace would pass unseen"
     assert roster.in_flight == sum(r.in_flight for r in replicas), "requests in flight are miscounted"
-    assert roster.live <= max(pool.spec.replicas.maximum, 1), "more live replicas than the maximum"
+    assert roster.slots == sum(r.slots for r in replicas if r.state in SERVING), "slots are miscounted"
+    assert pool.supply.outdated.keys() <= roster.replicas.keys(), "an outdated replica is gone and not struck"
+    assert pool.supply.current <= max(pool.spec.replicas.maximum, 1), "more live replicas than the maximum"
 
 
 def check_budget(fleet: Fleet) -> None:

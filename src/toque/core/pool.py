@@ -3,6 +3,7 @@
 Law: every request that is taken in ends exactly once, and a slot that frees is filled in the same step.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from toque.core.forecast import Forecast, spread
@@ -11,7 +12,9 @@ from toque.core.lifecycle import Step
 from toque.core.queue import Line
 from toque.core.replica import Replica
 from toque.core.retry import RetryBudget
-from toque.core.scaler import Scaler
+from toque.core.routing import Router
+from toque.core.scaler import Scaler, is_news
+from toque.core.scaling import Policy
 from toque.core.supply import Supply
 from toque.model.messages import (
     Decision,
@@ -174,9 +177,18 @@ class Pool:
 
     def refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse everybody who waits: nothing can be expected soon."""
-        for journey in self.line.empty():
-            self._end(journey, now)
-            self._refuse(journey.ticket.id, reason, now, out)
+        self._dismiss(self.line.empty(), reason, now, out)
+
+    # ---- settings ----------------------------------------------------------------------------------------------------
+
+    def revise(self, spec: PoolSpec, policy: Policy, router: Router, now: float, out: list[Effect]) -> None:
+        """Go by other settings from now on; who waits beyond a shorter line is refused. `restock` comes next."""
+        self.spec = spec
+        self._dismiss(self.line.revise(spec.queue), RefusalReason.QUEUE_FULL, now, out)
+        self._retries.revise(spec.retry)
+        self.scaler.revise(spec, policy, now)
+        self.supply.roster.revise(spec.slots, router)
+        self.supply.revise(spec, self.scaler.bound(self.supply.target), now, out)
 
     # ---- steps shared by several events ------------------------------------------------------------------------------
 
@@ -185,6 +197,12 @@ class Pool:
         self._journeys[ticket.id] = journey
         self.scaler.arrived(now)
         return journey
+
+    def _dismiss(self, journeys: Iterable[Journey], reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        """Refuse those who just left the line."""
+        for journey in journeys:
+            self._end(journey, now)
+            self._refuse(journey.ticket.id, reason, now, out)
 
     def _begin_wait(self, journey: Journey, now: float) -> None:
         is_cold = not self.supply.roster.ready
@@ -238,13 +256,18 @@ class Pool:
         self._start_if_empty(now, out)
 
     def _scale(self, now: float, out: list[Effect]) -> None:
+        """Ask the scaler; while outdated replicas are replaced, two versions are there and their number says nothing."""
         roster, supply = self.supply.roster, self.supply
+        if supply.outdated:
+            self.scaler.postpone(now)
+            self.restock(now, out)
+            return
         wait = (self.line.oldest_wait_s(now), self._forecast.cold_start.total_s)
         decision = self.scaler.decide(self.scaler.observe(roster, len(self.line), wait, now), now)
         supply.target = decision.allowed.replicas
         self.restock(now, out)
         decision = replace(decision, after=roster.live, shortage=supply.shortage)
-        if _is_news(decision, self.decision):
+        if is_news(decision, self.decision):
             out.append(RecordDecision(decision))
         self.decision = decision
         self.scaler.rest(decision, now)
@@ -265,11 +288,3 @@ class Pool:
         if self.supply.roster.ready:
             return RefusalReason.QUEUE_TIMEOUT
         return RefusalReason.NO_CAPACITY if self.supply.shortage else RefusalReason.MODEL_LOADING
-
-
-def _is_news(decision: Decision, last: Decision | None) -> bool:
-    """Whether a decision differs from the last one in anything but the load it saw."""
-    if last is None or decision.before != decision.after:
-        return True
-    wanted = (decision.desired.replicas, decision.allowed.replicas, decision.shortage)
-    return wanted != (last.desired.replicas, last.allowed.replicas, last.shortage)

@@ -28,6 +28,16 @@ class Line:
         self._deadlines: list[tuple[float, int]] = []
         self._since_batch = 0
 
+    def revise(self, spec: QueueSpec) -> list[Journey]:
+        """Go by other limits; remove and return those who wait beyond the new length, the last of each class."""
+        self._spec = spec
+        beyond = []
+        for line in (self._interactive, self._batch):
+            while len(line) > spec.length_max:
+                beyond.append(line.popitem()[1])
+        self._drop_stale_deadlines()
+        return beyond
+
     def __len__(self) -> int:
         return len(self._interactive) + len(self._batch)
 

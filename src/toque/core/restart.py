@@ -25,6 +25,18 @@ class Restart:
         self.is_crash_loop = False
         self.reason = ""
 
+    def revise(self, spec: RestartSpec) -> None:
+        """Go by other numbers; what is remembered stays."""
+        self._spec = spec
+        self._early_deaths = deque(self._early_deaths, maxlen=spec.crash_loop_failures)
+
+    def renew(self) -> None:
+        """Forget the failures: what starts next is something else."""
+        self._early_deaths.clear()
+        self._in_a_row = 0
+        self.not_before = -inf
+        self.ready()
+
     def failed(self, replica: Replica, cause: FailureCause, reason: str, now: float) -> None:
         """Learn of a death. A replica that had served for a while starts the count anew."""
         lived_s = now - replica.started_at

@@ -21,6 +21,10 @@ class RetryBudget:
         self._spec = spec
         self._live: set[int] = set()
 
+    def revise(self, spec: RetrySpec) -> None:
+        """Go by other numbers; what is spent stays spent."""
+        self._spec = spec
+
     def spend(self, journey: Journey, kind: FailureKind, in_flight: int) -> bool:
         """Allow one more attempt of this journey and remember it, or say no."""
         if kind in {FailureKind.TIMEOUT, FailureKind.INVALID}:

@@ -13,10 +13,21 @@ from toque.model.view import ReplicaState
 class Roster:
     """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts, all but the leaving.
 
-    `draining` is in the order in which they began to drain.
+    `draining` is in the order in which they began to drain. `slots`: of all replicas that serve or soon will again.
     """
 
-    __slots__ = ("_router", "_slots", "coming", "doubted", "draining", "in_flight", "live", "ready", "replicas")
+    __slots__ = (
+        "_router",
+        "_slots",
+        "coming",
+        "doubted",
+        "draining",
+        "in_flight",
+        "live",
+        "ready",
+        "replicas",
+        "slots",
+    )
 
     def __init__(self, slots: int, router: Router) -> None:
         self._slots = slots
@@ -27,12 +38,15 @@ class Roster:
         self.coming = 0
         self.ready = 0
         self.doubted = 0
+        self.slots = 0
         self.draining: dict[int, Replica] = {}
 
-    @property
-    def slots(self) -> int:
-        """Slots of all replicas that serve or soon will again."""
-        return self._slots * (self.ready + self.doubted)
+    def revise(self, slots: int, router: Router) -> None:
+        """Give replicas that are ordered from now on other slots, and ask another router."""
+        self._slots = slots
+        self._router = router
+        for replica in self.replicas.values():
+            router.place(replica)
 
     def order(self, replica_id: int, footprint: Resources, now: float) -> Replica:
         """Enter a replica that was just ordered."""
@@ -96,8 +110,10 @@ class Roster:
             self.coming += change
         elif state is ReplicaState.READY:
             self.ready += change
+            self.slots += change * replica.slots
         elif state is ReplicaState.DOUBTED:
             self.doubted += change
+            self.slots += change * replica.slots
         elif state is ReplicaState.DRAINING and change > 0:
             self.draining[replica.id] = replica
         elif state is ReplicaState.DRAINING:

@@ -28,6 +28,23 @@ class Scaler:
         self._guard = Guard(spec, now)
         self.next_at = now + self._interval_s if spec.elastic else inf
 
+    def revise(self, spec: PoolSpec, policy: Policy, now: float) -> None:
+        """Go by other settings; the load that was seen stays known. Asks within an interval."""
+        self._spec = spec
+        self._policy = policy
+        self._interval_s = spec.scaling.interval_s or policy.interval_s
+        self._window.revise(max(spec.scaling.stable_window_s, self._interval_s))
+        self._guard.revise(spec)
+        self.next_at = now + self._interval_s if spec.elastic else inf
+
+    def bound(self, replicas: int) -> int:
+        """Return the number nearest to `replicas` that the settings allow."""
+        return self._guard.bound(replicas)
+
+    def postpone(self, now: float) -> None:
+        """Ask an interval later."""
+        self.next_at = self._next_beat(now)
+
     @property
     def demand(self) -> int:
         """Requests in flight and waiting now."""
@@ -96,3 +113,11 @@ class Scaler:
         """Keep the beat, so that wakes that come a little late do not add up; a beat that was missed is not made up for."""
         due = self.next_at + self._interval_s
         return due if due > now else now + self._interval_s
+
+
+def is_news(decision: Decision, last: Decision | None) -> bool:
+    """Whether a decision differs from the last one in anything but the load it saw."""
+    if last is None or decision.before != decision.after:
+        return True
+    wanted = (decision.desired.replicas, decision.allowed.replicas, decision.shortage)
+    return wanted != (last.desired.replicas, last.allowed.replicas, last.shortage)

@@ -6,7 +6,7 @@ Law: taking one changes nothing and costs O(replicas).
 from toque.core.fleet import Fleet
 from toque.core.pool import Pool
 from toque.model.ticket import ServiceClass
-from toque.model.view import FleetView, PoolView
+from toque.model.view import LEAVING, FleetView, PoolView
 
 
 def view_fleet(fleet: Fleet, now: float) -> FleetView:
@@ -16,14 +16,17 @@ def view_fleet(fleet: Fleet, now: float) -> FleetView:
         draining=fleet.is_draining,
         capacity=fleet.budget.capacity,
         free=fleet.budget.free,
-        pools=tuple(view_pool(pool, is_draining=fleet.is_draining) for pool in fleet.pools.values()),
+        pools=tuple(
+            view_pool(pool, is_draining=fleet.is_draining, is_leaving=name in fleet.leaving)
+            for name, pool in fleet.pools.items()
+        ),
     )
 
 
-def view_pool(pool: Pool, *, is_draining: bool) -> PoolView:
+def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
     """Copy one pool."""
     roster = pool.supply.roster
-    condition, reason = _condition(pool, is_draining=is_draining)
+    condition, reason = (LEAVING, "") if is_leaving else _condition(pool, is_draining=is_draining)
     return PoolView(
         name=pool.spec.name,
         condition=condition,

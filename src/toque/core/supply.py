@@ -2,13 +2,14 @@
 
 Law: what does not fit is not started, and the reason is kept. A draining replica is recalled before a new one is started;
 a replica that is still coming is never stopped by scaling down; nobody is stopped with requests in flight before its grace.
+A replica of an outdated version serves until one of the new version is ready in its place, or until its room is needed for that.
 """
 
 from collections.abc import Callable
 from math import inf
 
 from toque.core.budget import Budget
-from toque.core.lifecycle import Step
+from toque.core.lifecycle import LIVE, Step
 from toque.core.replica import Replica
 from toque.core.restart import Restart
 from toque.core.roster import Roster
@@ -19,9 +20,12 @@ from toque.model.view import ReplicaState
 
 
 class Supply:
-    """Orders and ends replicas of one pool. `shortage` says why the target is not reached; empty when it is."""
+    """Orders and ends replicas of one pool. `shortage` says why the target is not reached; empty when it is.
 
-    __slots__ = ("_budget", "_next_id", "_spec", "footprint", "restart", "roster", "shortage", "target")
+    `outdated` are the replicas of an earlier version of the model that are not gone yet.
+    """
+
+    __slots__ = ("_budget", "_next_id", "_spec", "footprint", "outdated", "restart", "roster", "shortage", "target")
 
     def __init__(self, spec: PoolSpec, roster: Roster, budget: Budget, next_id: Callable[[], int]) -> None:
         self._spec = spec
@@ -32,19 +36,59 @@ class Supply:
         self.footprint = spec.footprint
         self.shortage = ""
         self.target = spec.replicas.minimum_warm
+        self.outdated: dict[int, Replica] = {}
+
+    @property
+    def current(self) -> int:
+        """Live replicas of the version in force."""
+        return self.roster.live - sum(replica.state in LIVE for replica in self.outdated.values())
 
     def reconcile(self, now: float, out: list[Effect]) -> None:
         """Start, recall or drain until live replicas match the target, as far as budget and back-off allow."""
         self.shortage = ""
-        missing = self.target - self.roster.live
+        missing = self.target - self.current
         if missing > 0:
             self._grow(missing, now, out)
+        if self.outdated:
+            self._replace(now, out)
         elif missing < 0 and self.roster.ready > self.target:  # those that are coming do not serve yet
             for replica in self.roster.surplus()[: self.roster.ready - self.target]:
                 self.drain(replica, now, out, "fewer replicas are needed")
 
+    def revise(self, spec: PoolSpec, target: int, now: float, out: list[Effect]) -> None:
+        """Go by other settings; what is beyond the new maximum goes, those that serve nobody yet first."""
+        self._spec = spec
+        self.restart.revise(spec.restart)
+        self.target = target
+        live = [r for r in self.roster.replicas.values() if r.state in LIVE and r.id not in self.outdated]
+        live.sort(key=lambda r: (not r.is_coming, r.in_flight, -r.id))
+        for replica in live[: max(0, len(live) - max(1, spec.replicas.maximum))]:
+            self.retire(replica, now, out, "the settings allow fewer replicas")
+
+    def renew(self, now: float, out: list[Effect]) -> None:
+        """From now on replicas start as another version of the model; those there are outdated."""
+        self.restart.renew()
+        self.footprint = self._spec.footprint
+        self.outdated = dict(self.roster.replicas)
+        for replica in [r for r in self.outdated.values() if r.is_coming]:
+            self.retire(replica, now, out, "the settings of its model changed")
+
+    def leave(self, now: float, out: list[Effect]) -> None:
+        """Let all go, and want none."""
+        self.target = 0
+        for replica in [r for r in self.roster.replicas.values() if r.state in LIVE]:
+            self.retire(replica, now, out, "the model is no longer in the settings")
+
+    def retire(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
+        """Let a live replica go: at once while it is coming, else when it has drained."""
+        if replica.is_coming:
+            self.roster.step(replica, Step.STOPPED, now)
+            out.append(StopReplica(replica.id, reason))
+        else:
+            self.drain(replica, now, out, reason)
+
     def drain(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
-        """Send a ready replica nothing more; stop it at once if it has nothing."""
+        """Send a ready (or doubted) replica nothing more; stop it at once if it has nothing."""
         self.roster.step(replica, Step.DRAINED, now)
         replica.drain_until = now + self._spec.replicas.drain_s_max
         self.stop_if_drained(replica, now, out, reason)
@@ -71,6 +115,7 @@ class Supply:
     def gone(self, replica: Replica) -> None:
         """Strike a replica and give its share of the budget back."""
         self.roster.remove(replica)
+        self.outdated.pop(replica.id, None)
         self._budget.release(replica.id)
 
     def missing(self) -> str:
@@ -82,12 +127,13 @@ class Supply:
         at = inf
         if self.roster.draining:  # whoever began first ends first
             at = next(iter(self.roster.draining.values())).drain_until
-        if self.roster.live < self.target and not self.shortage:
+        if self.current < self.target and not self.shortage:
             at = min(at, self.restart.not_before)
         return at
 
     def _grow(self, missing: int, now: float, out: list[Effect]) -> None:
-        for replica in list(self.roster.draining.values())[:missing]:
+        recallable = [r for r in self.roster.draining.values() if r.id not in self.outdated]
+        for replica in recallable[:missing]:
             self.roster.step(replica, Step.RECALLED, now)
             missing -= 1
         for _ in range(missing):
@@ -97,6 +143,18 @@ class Supply:
             if self.shortage:
                 return
             self._start(now, out)
+
+    def _replace(self, now: float, out: list[Effect]) -> None:
+        """Let as many outdated replicas go as new ones serve; or one, where nothing new fits in beside them."""
+        old = [r for r in self.outdated.values() if r.state in LIVE]
+        old.sort(key=lambda r: (r.in_flight, r.id))
+        serving = sum(
+            r.state is ReplicaState.READY and r.id not in self.outdated for r in self.roster.replicas.values()
+        )
+        is_stuck = bool(self.shortage) and len(self.roster.replicas) == self.roster.live and not self.roster.coming
+        spare = max(len(old) - max(0, self.target - serving), int(is_stuck))
+        for replica in old[:spare]:
+            self.retire(replica, now, out, "the settings of its model changed")
 
     def _start(self, now: float, out: list[Effect]) -> None:
         replica = self.roster.order(self._next_id(), self.footprint, now)

@@ -2,7 +2,7 @@
 
 Law: only idle replicas beyond their pool's minimum warm are missed, the one idle longest first. For a pool with requests
 waiting and no replica at all any of them will do; for one that merely wants more, only those their own policy would give
-up, and never a pool's last. Nothing is stopped unless that makes enough room.
+up, and never a pool's last; none of a pool that is being renewed. Nothing is stopped unless that makes enough room.
 """
 
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ def is_hopeless(needy: Pool, pools: Iterable[Pool], budget: Budget) -> bool:
 def _missable(needy: Pool, pools: list[Pool]) -> Iterator[tuple[Pool, Replica]]:
     is_urgent = bool(needy.line) and not needy.supply.roster.live
     for pool in pools:
-        if pool is needy or not pool.spec.elastic or pool.line:
+        if pool is needy or not pool.spec.elastic or pool.line or pool.supply.outdated:
             continue
         spare = pool.supply.roster.live - _kept(pool, is_urgent=is_urgent)
         if spare > 0:

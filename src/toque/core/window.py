@@ -24,6 +24,10 @@ class LoadWindow:
         self._arrivals = 0
         self._checkpoints: deque[tuple[float, float, int]] = deque([(now, 0.0, 0)])
 
+    def revise(self, span_s: float) -> None:
+        """Remember another span; of a longer one, the part before now stays unknown until it has passed."""
+        self._span_s = span_s
+
     def arrive(self, now: float) -> None:
         """One more request wants a slot."""
         self._advance(now)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from toque.model.resources import Resources
+from toque.model.spec import FleetSpec
 from toque.model.ticket import FailureKind, RefusalReason, Ticket
 from toque.model.value import value
 
@@ -121,6 +122,14 @@ class DrainOrdered:
     """The whole service shall end: take nothing new, finish what is in flight."""
 
 
+@value
+class SpecChanged:
+    """The settings were read anew and hold from now on. `renewed`: pools whose replicas must make way for new ones."""
+
+    spec: FleetSpec
+    renewed: tuple[str, ...] = ()
+
+
 Event: TypeAlias = (
     Arrived
     | Finished
@@ -134,6 +143,7 @@ Event: TypeAlias = (
     | ReplicaStopped
     | Woke
     | DrainOrdered
+    | SpecChanged
 )
 
 # ---- effects ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from toque.model.messages import Decision
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 
+LEAVING = "leaving"
+"""The condition of a pool that is no longer in the settings and finishes what it has in flight."""
+
 
 class ReplicaState(StrEnum):
     """Where a replica stands; `core/lifecycle.py` says which step may follow which."""
@@ -40,7 +43,7 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """One pool. `condition` is `ok`, `cold`, `loading`, `restarting`, `crash_loop`, `no_capacity` or `draining`."""
+    """One pool. `condition` is `ok`, `cold`, `loading`, `restarting`, `crash_loop`, `no_capacity`, `draining`, `leaving`."""
 
     name: str
     condition: str
