@@ -10,9 +10,22 @@ from tests.cli.screen import Screen
 from toque import __version__
 from toque.cli.exits import Exit
 from toque.core.fleet import Fleet
-from toque.model.messages import Abandoned, Arrived, Event, Finished, ReplicaLoaded, ReplicaReady, ReplicaSpawned
+from toque.core.scaling import POLICIES
+from toque.model.messages import (
+    Abandoned,
+    Arrived,
+    Desired,
+    Event,
+    Finished,
+    Observation,
+    ReplicaLoaded,
+    ReplicaReady,
+    ReplicaSpawned,
+    SpecChanged,
+    Woke,
+)
 from toque.model.resources import Resources
-from toque.model.spec import FleetSpec, PoolSpec
+from toque.model.spec import FleetSpec, PoolSpec, ReplicaBounds, ScalingSpec
 from toque.model.ticket import Ticket
 from toque.records.journal import Header, JournalFile, JournalRing
 
@@ -26,8 +39,30 @@ _EVENTS: list[tuple[float, Event]] = [
 ]
 
 
+_OTHER = PoolSpec("other", scaling=ScalingSpec(f"{__name__}:Three"), replicas=ReplicaBounds(maximum=3))
+_RELOADED: list[tuple[float, Event]] = [
+    *_EVENTS,
+    (12.0, SpecChanged(FleetSpec((*_SPEC.pools, _OTHER), _SPEC.capacity))),
+    (12.1, ReplicaReady(2)),
+    (15.0, Woke()),
+    (16.0, SpecChanged(FleetSpec((_OTHER,), _SPEC.capacity), ("other",))),
+]
+
+
+class Three:
+    """A policy of the user's own."""
+
+    interval_s = 2.0
+
+    def __init__(self, spec: PoolSpec) -> None:
+        self._spec = spec
+
+    def desire(self, seen: Observation, now: float) -> Desired:
+        return Desired(3, "three, always")
+
+
 async def _write(path: Path, events: list[tuple[float, Event]]) -> None:
-    fleet = Fleet(_SPEC, 10.0)
+    fleet = Fleet(_SPEC, 10.0, {**POLICIES, _OTHER.scaling.policy: Three})
     journal = JournalFile(JournalRing(100), path, 2**20, Header(__version__, 10.0, _SPEC))
     for now, event in events:
         journal.record(now, event, fleet.handle(event, now))
@@ -44,6 +79,14 @@ def journal(tmp_path: Path) -> Path:
 def test_an_untouched_journal_replays_the_same(journal: Path, screen: Screen) -> None:
     assert screen.run("replay", str(journal)) == Exit.DONE
     assert screen.shown.startswith("the same: 5 steps, ")
+
+
+def test_a_journal_with_a_reload_in_it_replays_the_same_with_a_policy_that_came_with_it(
+    tmp_path: Path, screen: Screen
+) -> None:
+    asyncio.run(_write(tmp_path / "reloaded.jsonl", _RELOADED))
+    assert screen.run("replay", str(tmp_path / "reloaded.jsonl")) == Exit.DONE
+    assert screen.shown.startswith("the same: 9 steps, ")
 
 
 def test_a_decision_that_differs_is_shown_beside_the_recorded_one(journal: Path) -> None:

@@ -15,7 +15,7 @@ from toque.agents import agent_kind
 from toque.agents.embedded import EMBEDDED_NAME, find_or_fetch
 from toque.app.machine import measure_machine
 from toque.app.plan import fill_capacity, model_identity, plan_fleet, settle_threads
-from toque.app.plugins import policies_for, routers_for
+from toque.app.plugins import Plugins
 from toque.app.progress import Progress
 from toque.app.state import state_dir
 from toque.config.read import find_config, read_config
@@ -103,13 +103,14 @@ async def open_fleet(
         fleet_spec = plan_fleet(models, capacity, ledger)
         ring = JournalRing(spec.records.journal_ring)
         progress = Progress(announce)
+        plugins = Plugins(fleet_spec)
         born = asyncio.get_running_loop().time()
         controller = Controller(
             fleet_spec,
             _journal(spec, ring, Header(__version__, born, fleet_spec), stack),
             (ledger, progress),
-            policies_for(fleet_spec),
-            routers_for(fleet_spec),
+            plugins.policies,
+            plugins.routers,
             born=born,
         )
         fleet = OpenFleet(models, controller, ring)

@@ -1,6 +1,6 @@
 """Policies and routers of the user's own: `package.module:Class` in the settings, no table line.
 
-Law: what cannot be imported is a `ConfigError` before anything starts.
+Law: what cannot be imported is a `ConfigError` before anything starts or changes.
 """
 
 from collections.abc import Callable
@@ -13,16 +13,22 @@ from toque.model.errors import ConfigError
 from toque.model.spec import FleetSpec, PoolSpec
 
 
-def policies_for(spec: FleetSpec) -> PolicyTable:
-    """Return our policies and those the pools name."""
-    own = {pool.scaling.policy for pool in spec.pools} - POLICIES.keys()
-    return {**POLICIES, **{name: cast(Callable[[PoolSpec], Policy], _load(name, POLICIES)) for name in own}}
+class Plugins:
+    """Both tables, ours and what pools name. They grow with a reload, and whoever was given one sees that."""
 
+    def __init__(self, spec: FleetSpec) -> None:
+        self.policies: dict[str, Callable[[PoolSpec], Policy]] = dict(POLICIES)
+        self.routers: dict[str, Callable[[], Router]] = dict(ROUTERS)
+        self.load(spec)
 
-def routers_for(spec: FleetSpec) -> RouterTable:
-    """Return our routers and those the pools name."""
-    own = {pool.routing for pool in spec.pools} - ROUTERS.keys()
-    return {**ROUTERS, **{name: cast(Callable[[], Router], _load(name, ROUTERS)) for name in own}}
+    def load(self, spec: FleetSpec) -> None:
+        """Learn what the pools of a spec name. Raises `ConfigError`, and has learned nothing then that is used."""
+        for pool in spec.pools:
+            policy, router = pool.scaling.policy, pool.routing
+            if policy not in self.policies:
+                self.policies[policy] = cast(Callable[[PoolSpec], Policy], _load(policy, POLICIES))
+            if router not in self.routers:
+                self.routers[router] = cast(Callable[[], Router], _load(router, ROUTERS))
 
 
 def _load(name: str, known: PolicyTable | RouterTable) -> object:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toque.app.plugins import policies_for
+from toque.app.plugins import Plugins
 from toque.cli.terminal import Terminal
 from toque.config.read import read_config
 from toque.core.scaling import POLICIES, PolicyTable
@@ -158,4 +158,4 @@ def read_policies(names: Sequence[str]) -> PolicyTable:
                 f"there is no policy {name!r}", fix=f"name one of {', '.join(POLICIES)}, or package.module:Class"
             )
     pools = tuple(PoolSpec(f"pool-{name}", scaling=ScalingSpec(policy=name)) for name in names)
-    return policies_for(FleetSpec(pools, Resources()))
+    return Plugins(FleetSpec(pools, Resources())).policies

@@ -4,14 +4,16 @@ Law: it proves or disproves; the first difference is shown with what was recorde
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
-from toque.app.plugins import policies_for
+from toque.app.plugins import Plugins
 from toque.cli.exits import Exit
 from toque.cli.layout import count
 from toque.cli.parser import add_json
 from toque.cli.terminal import Terminal
-from toque.records.journal import JournalReader
+from toque.model.messages import SpecChanged
+from toque.records.journal import JournalReader, Step
 from toque.sim.replay import Difference, Replay, replay
 
 
@@ -25,7 +27,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Replay a journal; fails when a decision differs."""
     with JournalReader(args.journal) as journal:
         spec, born = journal.header.spec, journal.header.born
-        outcome = replay(spec, born, journal.steps(), policies_for(spec))
+        plugins = Plugins(spec)
+        outcome = replay(spec, born, _steps(journal, plugins), plugins.policies, plugins.routers)
     if args.json:
         terminal.show_json(_plain(outcome))
     elif outcome.difference is None:
@@ -33,6 +36,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     else:
         _show_difference(outcome.difference, born, terminal)
     return Exit.DONE if outcome.difference is None else Exit.FAILED
+
+
+def _steps(journal: JournalReader, plugins: Plugins) -> Iterator[Step]:
+    """Yield every step; before a reload, load what its settings name."""
+    for step in journal.steps():
+        if isinstance(step[1], SpecChanged):
+            plugins.load(step[1].spec)
+        yield step
 
 
 def _show_difference(difference: Difference, born: float, terminal: Terminal) -> None:

@@ -176,6 +176,7 @@ class Fleet:
             self._revise(pool, without_future(pool.spec), now, out)
             pool.refuse_all(RefusalReason.MODEL_NOT_FOUND, now, out)
             pool.supply.leave(now, out)
+            self._note(pool)
             self._forget_if_gone(pool)
         for spec in event.spec.pools:
             self._renew(spec, now, out, is_told=spec.name in event.renewed)

@@ -76,6 +76,7 @@ class Supply:
     def leave(self, now: float, out: list[Effect]) -> None:
         """Let all go, and want none."""
         self.target = 0
+        self.shortage = ""
         for replica in [r for r in self.roster.replicas.values() if r.state in LIVE]:
             self.retire(replica, now, out, "the model is no longer in the settings")
 

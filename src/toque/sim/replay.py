@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from toque.core.fleet import Fleet
 from toque.core.invariants import check_fleet
+from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.messages import Effect, Event
 from toque.model.spec import FleetSpec
@@ -41,9 +42,10 @@ def replay(
     born: float,
     steps: Iterable[tuple[float, Event, list[Effect]]],
     policies: PolicyTable = POLICIES,
+    routers: RouterTable = ROUTERS,
 ) -> Replay:
     """Feed recorded events to a fresh fleet and compare effects, up to the first difference."""
-    fleet = Fleet(spec, born, policies)
+    fleet = Fleet(spec, born, policies, routers)
     count = effects = 0
     for index, (now, event, recorded) in enumerate(steps):
         replayed = fleet.handle(event, now)
