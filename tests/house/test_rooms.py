@@ -10,6 +10,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "msgspec": (
         "toque.agents",
         "toque.cli",
+        "toque.conformance",
         "toque.drivers",
         "toque.gateway",
         "toque.records",

@@ -90,6 +90,15 @@ VERBS: Mapping[str, Entry] = {
             "toque plan servegen-day --cold-start 30 --json",
         ),
     ),
+    "conformance": Entry(
+        "toque.cli.conformance",
+        "hold any OpenAI-compatible gateway to its clients' needs: limits, faults, error shapes",
+        (
+            "toque conformance http://127.0.0.1:8080",
+            "toque conformance https://gateway.example/v1 --key file:./my.key --model chat --json",
+            "toque conformance http://127.0.0.1:8080 --only H01 H02 --metrics http://127.0.0.1:8081/metrics",
+        ),
+    ),
     "key": Entry(
         "toque.cli.key",
         "make an API key",
