@@ -7,7 +7,6 @@ after, because a machine that others use is not the same machine for five minute
 import random
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from live import run_live
 from sides import compare
 
 from toque.sim.arrival import Arrival
-from toque.sim.slots import SlotsProfile
+from toque.sim.profile import Profile, load_profile
 from toque.sim.workload.synthetic import Sizes, Source, poisson
 
 SLOTS = 2
@@ -55,13 +54,10 @@ def rows(folder: Path, *, quick: bool) -> Iterator[Mapping[str, object]]:
         }
 
 
-def calibrate(folder: Path, seconds: float) -> tuple[SlotsProfile, str]:
+def calibrate(folder: Path, seconds: float) -> tuple[Profile, str]:
     """Return what `toque calibrate` says, as a profile and as text."""
     config, output = folder / "embedded.toml", folder / "profile.toml"
     config.write_text(SETTINGS)
     asked = ["calibrate", "--config", str(config), "--seconds", str(seconds), "-o", str(output)]
     subprocess.run([sys.executable, "-m", "toque", *asked], check=True, stdout=subprocess.DEVNULL)
-    text = output.read_text("utf-8")
-    parameters = tomllib.loads(text)
-    del parameters["model"]
-    return SlotsProfile(**parameters), text
+    return load_profile(str(output)), output.read_text("utf-8")

@@ -21,7 +21,8 @@ from toque.model.messages import ReplicaReady, StartReplica
 from toque.model.service_spec import ServiceSpec
 from toque.model.spec import QueueSpec, ReplicaBounds, ScalingSpec
 from toque.ports import InferenceAgent
-from toque.sim.fit import SERVED_MIN, Fit, Served, fit_slots
+from toque.sim.fit import SERVED_MIN, Fit, fit_slots
+from toque.sim.neighbours import Served
 
 PROMPT_WORDS = (8, 48, 192)
 OUTPUT_TOKENS = (4, 16, 32)
@@ -111,9 +112,6 @@ class _Bench:
         self._now = now
         self._words_max = int(model.agent.context_tokens * CONTEXT_SHARE / 1.5)
         self._chance = random.Random(1)  # noqa: S311 - sizes and words, not a secret
-        self._busy = 0
-        self._busy_s = 0.0
-        self._since = now()
 
     async def crowd(self, clients: int, until: float) -> None:
         """Keep so many clients asking, one request after the other, until an instant."""
@@ -135,38 +133,20 @@ class _Bench:
     async def ask(self, words: int, tokens: int) -> None:
         """Ask once. Raises `ToqueError` as the agent does."""
         began = self._now()
-        first_at, busy_s, usage = None, 0.0, None
-        self._count(1)
-        try:
-            async with aclosing(self._agent.stream(self._context(words, tokens))) as deltas:
-                async for delta in deltas:
-                    if first_at is None:
-                        first_at, busy_s = self._now(), self._busy_seconds()
-                    usage = delta.usage or usage
-        finally:
-            self._count(-1)
+        first_at: float | None = None
+        usage: Usage | None = None
+        async with aclosing(self._agent.stream(self._context(words, tokens))) as deltas:
+            async for delta in deltas:
+                first_at = first_at or self._now()
+                usage = delta.usage or usage
         if first_at is not None and usage is not None:
-            self._note(began, first_at, self._busy_seconds() - busy_s, usage)
-
-    def _note(self, began: float, first_at: float, busy_s: float, usage: Usage) -> None:
-        now = self._now()
-        busy = busy_s / (now - first_at) if now > first_at else float(self._busy + 1)
-        self.served.append(Served(usage.prompt_tokens, usage.completion_tokens, first_at - began, now - began, busy))
+            self.served.append(Served(usage.prompt_tokens, usage.completion_tokens, began, first_at, self._now()))
 
     def _context(self, words: int, tokens: int) -> PromptContext:
         """Make a prompt that no cache has seen: its first word is drawn, too."""
         text = " ".join(self._chance.choices(WORDS, k=words))
         sampling = SamplingParameters(temperature=1.0, max_tokens=tokens, seed=self._chance.randrange(2**31))
         return PromptContext((Message("user", f"{text}. Write a long story with these words."),), sampling=sampling)
-
-    def _count(self, more: int) -> None:
-        self._busy_s = self._busy_seconds()
-        self._since = self._now()
-        self._busy += more
-
-    def _busy_seconds(self) -> float:
-        """Return the integral of busy slots over time."""
-        return self._busy_s + self._busy * (self._now() - self._since)
 
 
 def _sizes(number: int) -> Iterator[tuple[int, int]]:

@@ -115,6 +115,7 @@ def _parameters(calibration: "Calibration") -> dict[str, str | int | float]:
         "prefill_token_s": _rounded(profile.prefill_token_s),
         "decode_token_s": _rounded(profile.decode_token_s),
         "decode_token_s_per_busy_slot": _rounded(profile.decode_token_s_per_busy_slot),
+        "prefill": profile.prefill.value,
     }
 
 

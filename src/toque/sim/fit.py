@@ -1,32 +1,24 @@
 """From measured requests to a slots profile: least squares, and how far the result is from requests it has not seen.
 
 Law: pure and deterministic. Every `HELD_OUT_EVERY`th request is kept out of the fit and only judges it. Squares are of
-relative errors, so that a short answer counts as much as a long one.
+relative errors, so that a short answer counts as much as a long one. Both ways of prefill are fitted; the one that explains
+the requests of the fit better is taken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from toque.model.value import value
-from toque.sim.slots import SlotsProfile
+from toque.sim.neighbours import Met, Served, meet
+from toque.sim.slots import Prefill, SlotsProfile
 
 HELD_OUT_EVERY = 4
 SERVED_MIN = 8
 """Fewer measured requests give no profile: two lines have four parameters."""
 _ROUNDS = 6
 _TINY_S = 1e-9
-
-
-@value
-class Served:
-    """One measured request. Times are seconds from its dispatch; `busy` is the mean of busy slots while it decoded."""
-
-    prompt_tokens: int
-    output_tokens: int
-    ttft_s: float
-    service_s: float
-    busy: float
+_FLAT = 1e-9
+"""A relative spread of x below this is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +41,66 @@ class Fit:
 
 
 def fit_slots(served: Sequence[Served], slots: int) -> Fit:
-    """Fit a profile of `slots` slots. Raises `ValueError` for fewer than `SERVED_MIN` requests."""
+    """Fit a profile of `slots` slots to all the requests of one replica. Raises `ValueError` for fewer than `SERVED_MIN`."""
     if len(served) < SERVED_MIN:
         raise ValueError(f"{len(served)} requests were measured and {SERVED_MIN} are needed")
-    seen = [one for number, one in enumerate(served, start=1) if number % HELD_OUT_EVERY]
-    unseen = served[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-    profile = _fit(seen, slots)
+    profiles = [_fit(served, slots, prefill) for prefill in Prefill]
+    profile, met = min(((one, meet(served, one.base_s)) for one in profiles), key=lambda pair: _distance(*pair))
+    unseen = met[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     return Fit(
         profile,
-        ttft=_errors(unseen, lambda one: one.ttft_s, lambda one: profile.prefill_s(one.prompt_tokens)),
-        service=_errors(unseen, lambda one: one.service_s, lambda one: predict_service_s(profile, one)),
-        fitted=len(seen),
+        ttft=_errors(_ttft_errors(profile, unseen)),
+        service=_errors(_service_errors(profile, unseen)),
+        fitted=len(served) - len(unseen),
         held_out=len(unseen),
     )
 
 
-def predict_service_s(profile: SlotsProfile, one: Served) -> float:
-    """Seconds in a slot that a profile expects of a request among as many others as it had."""
-    token_s = profile.decode_token_s + profile.decode_token_s_per_busy_slot * one.busy
-    return profile.prefill_s(one.prompt_tokens) + max(0, one.output_tokens - 1) * token_s
+def predict_ttft_s(profile: SlotsProfile, met: Met) -> float:
+    """Seconds to the first token that a profile expects of a request beside the neighbours it met for that profile's base."""
+    if profile.prefill is Prefill.EACH:
+        return profile.prefill_s(met.served.prompt_tokens)
+    reading = met.reading
+    start_s = max(0.0, reading.start_s - met.served.began_s)
+    shared_s = profile.token_s(reading.decoding) if reading.decoding else 0.0
+    return start_s + profile.prefill_token_s * reading.prompt_tokens + shared_s
 
 
-def _fit(served: Sequence[Served], slots: int) -> SlotsProfile:
-    base_s, prefill_token_s = fit_line([(one.prompt_tokens, one.ttft_s, 1.0) for one in served])
-    gaps = [(one, one.output_tokens - 1) for one in served if one.output_tokens > 1]
-    decode_s, busy_s = fit_line([(one.busy, (one.service_s - one.ttft_s) / count, count) for one, count in gaps])
-    return SlotsProfile(slots, base_s, prefill_token_s, decode_s, busy_s)
+def predict_service_s(profile: SlotsProfile, met: Met) -> float:
+    """Seconds in a slot that a profile expects of a request beside the neighbours it had."""
+    tokens = max(0, met.served.output_tokens - 1)
+    if profile.prefill is Prefill.EACH:
+        return predict_ttft_s(profile, met) + tokens * _token_s(profile, met.busy)
+    free_s = max(0, tokens - met.held) * _token_s(profile, met.busy_free)
+    return predict_ttft_s(profile, met) + met.held_s + free_s
+
+
+def _token_s(profile: SlotsProfile, busy: float) -> float:
+    return profile.decode_token_s + profile.decode_token_s_per_busy_slot * busy
+
+
+def _fit(served: Sequence[Served], slots: int, prefill: Prefill) -> SlotsProfile:
+    """Fit prompts first: the readings that held others are known only with the base."""
+    base_s, prefill_token_s = fit_line(_prompts(_seen(meet(served)), prefill))
+    met = _seen(meet(served, base_s))
+    if prefill is Prefill.EACH:
+        tokens = [(one.busy, one.served.decode_s, one.served.output_tokens - 1) for one in met]
+    else:
+        tokens = [(one.busy_free, one.free_s, one.served.output_tokens - 1 - one.held) for one in met]
+    decode_s, busy_s = fit_line([(busy, seconds / count, count) for busy, seconds, count in tokens if count > 0])
+    return SlotsProfile(slots, base_s, prefill_token_s, decode_s, busy_s, prefill)
+
+
+def _prompts(met: Sequence[Met], prefill: Prefill) -> list[tuple[float, float, float]]:
+    """Return points (tokens, seconds, weight); of readings those that waited for nothing and held nobody."""
+    if prefill is Prefill.EACH:
+        return [(one.served.prompt_tokens, one.served.ttft_s, 1.0) for one in met]
+    readings = [one.reading for one in met if one.reading.is_fresh and not one.reading.decoding]
+    return [(reading.prompt_tokens, reading.end_s - reading.start_s, 1.0) for reading in readings]
+
+
+def _seen(met: Sequence[Met]) -> list[Met]:
+    return [one for number, one in enumerate(met, start=1) if number % HELD_OUT_EVERY]
 
 
 def fit_line(points: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
@@ -98,7 +124,11 @@ def _solve(points: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
     mean_x = sum(weight * x for x, _, weight in points) / total
     mean_y = sum(weight * y for _, y, weight in points) / total
     spread = sum(weight * (x - mean_x) ** 2 for x, _, weight in points)
-    slope = sum(weight * (x - mean_x) * (y - mean_y) for x, y, weight in points) / spread if spread else 0.0
+    slope = (
+        sum(weight * (x - mean_x) * (y - mean_y) for x, y, weight in points) / spread
+        if spread > _FLAT * total * mean_x**2
+        else 0.0
+    )
     if slope <= 0:  # 1
         return mean_y, 0.0
     if mean_y < slope * mean_x:  # 2
@@ -106,9 +136,26 @@ def _solve(points: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
     return mean_y - slope * mean_x, slope
 
 
-def _errors(served: Sequence[Served], actual: Callable[[Served], float], expected: Callable[[Served], float]) -> Errors:
-    sizes = sorted(abs(expected(one) - actual(one)) / max(_TINY_S, actual(one)) for one in served)
-    return Errors(_quantile(sizes, 0.5), _quantile(sizes, 0.9))
+def _distance(profile: SlotsProfile, met: Sequence[Met]) -> float:
+    seen = _seen(met)
+    return sum(_ttft_errors(profile, seen)) + sum(_service_errors(profile, seen))
+
+
+def _ttft_errors(profile: SlotsProfile, met: Sequence[Met]) -> list[float]:
+    return [_error(predict_ttft_s(profile, one), one.served.ttft_s) for one in met]
+
+
+def _service_errors(profile: SlotsProfile, met: Sequence[Met]) -> list[float]:
+    return [_error(predict_service_s(profile, one), one.served.service_s) for one in met]
+
+
+def _error(expected: float, actual: float) -> float:
+    return abs(expected - actual) / max(_TINY_S, actual)
+
+
+def _errors(sizes: Sequence[float]) -> Errors:
+    ascending = sorted(sizes)
+    return Errors(_quantile(ascending, 0.5), _quantile(ascending, 0.9))
 
 
 def _quantile(ascending: Sequence[float], share: float) -> float:
