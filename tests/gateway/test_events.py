@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.scripted import DONE, FINISH, TOKENS, USAGE, event
-from toque.gateway.events import EVENT_BYTES_MAX, EventStream, find_usage
+from toque.gateway.events import EVENT_BYTES_MAX, EventStream, StreamFaultError, find_usage
 
 STREAM = b"".join([b": ping\n\n", *TOKENS, event({"content": '"usage":{'}), FINISH, USAGE, DONE])
 WITHOUT_USAGE = STREAM.replace(USAGE, b"")
@@ -50,8 +50,66 @@ def test_what_is_passed_on_is_always_whole_events() -> None:
 
 def test_u08_an_event_without_an_end_is_refused() -> None:
     events = EventStream(keeps_usage=False)
-    with pytest.raises(ValueError, match="without an end"):
-        events.feed(b"data: " + b"x" * EVENT_BYTES_MAX)
+    with pytest.raises(StreamFaultError) as raised:
+        events.feed(TOKENS[0] + b"data: " + b"x" * EVENT_BYTES_MAX)
+    assert (raised.value.passed, raised.value.status) == (TOKENS[0], 0)
+
+
+def until_fault(pieces: list[bytes]) -> tuple[bytes, int, bytes]:
+    """What passed before the fault, and what the fault says."""
+    events, out = EventStream(keeps_usage=False), b""
+    for piece in pieces:
+        try:
+            out += events.feed(piece)
+        except StreamFaultError as fault:
+            return out + fault.passed, fault.status, fault.body
+    raise AssertionError("there was no fault")
+
+
+BROKEN = (
+    b'data: {"choices":[{"index":0,"del\n\n',
+    b'data: {"choices":[],}\n\n',
+    b'data: {"a" 1}\n\n',
+    b"data: \xff\n\n",
+    b"data: hello\n\n",
+    b"data: []\n\n",
+    b"data: " + b"[" * 100_000 + b"\n\n",
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_u06_what_comes_before_an_event_that_cannot_be_read_is_for_the_client(broken: bytes, newline: bytes) -> None:
+    good, bad = (text.replace(b"\n", newline) for text in (b"".join(TOKENS[:2]), broken))
+    for pieces in ([good + bad + good], [good, bad], [good + bad[:9], bad[9:]]):
+        assert until_fault(pieces) == (good, 0, b"")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (b'{"message":"no memory","type":"server_error","code":500}', 500),
+        (b'{"message":"too long","code":400}', 400),
+        (b'{"message":"odd","code":"internal"}', 500),
+        (b'{"code":7}', 500),
+        (b'"just a text"', 500),
+    ],
+)
+def test_an_error_that_the_replica_tells_in_its_stream_is_a_failure(error: bytes, status: int) -> None:
+    told = b'data: {"error":%b}' % error
+    for pieces in ([TOKENS[0] + told + b"\n\n" + DONE], [TOKENS[0], told + b"\n\n"]):
+        assert until_fault(pieces) == (TOKENS[0], status, told[6:])
+
+
+def test_an_error_field_that_is_null_is_none() -> None:
+    pieces = [event({"content": "a"}, error=None), FINISH, DONE]
+    assert passed(pieces)[0] == b"".join(pieces)
+
+
+def test_u07_data_on_several_lines_and_comments_between_them_pass_as_they_came() -> None:
+    stream = b': a\ndata: {"choices":\n: b\ndata: [{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n' + DONE
+    for at in range(len(stream) + 1):
+        assert passed([stream[:at], stream[at:]])[0] == stream
 
 
 def test_usage_in_every_chunk_stays_and_the_last_counts() -> None:

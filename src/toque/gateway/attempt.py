@@ -7,7 +7,7 @@ marks in `events`.
 from abc import abstractmethod
 from typing import Protocol
 
-from toque.gateway.events import EventStream, find_usage
+from toque.gateway.events import EventStream, StreamFaultError, find_usage
 from toque.gateway.outlet import EVENT_STREAM
 from toque.gateway.verdict import ERROR_BYTES_MAX, Verdict, broken, judge, lost
 from toque.model.ticket import FailureKind
@@ -116,8 +116,8 @@ class StreamAttempt(Attempt):
         """Pass whole events on."""
         try:
             data = self._events.feed(data)
-        except ValueError:
-            self._give_up(broken())
+        except StreamFaultError as fault:
+            self._fail(fault)
             return
         if data:
             if not self.has_begun:
@@ -127,7 +127,11 @@ class StreamAttempt(Attempt):
     def finish(self) -> None:
         """A stream that ends without its end is a failure, however cleanly the connection closed."""
         events = self._events
-        rest = events.rest()
+        try:
+            rest = events.rest()
+        except StreamFaultError as fault:
+            self._fail(fault)
+            return
         if rest:
             self._pass_on(rest)
         if not events.is_whole():
@@ -136,6 +140,12 @@ class StreamAttempt(Attempt):
         if not events.is_done():
             self._pass_on(b"data: [DONE]\n\n")
         self.customer.answered(events.prompt_tokens, events.output_tokens)
+
+    def _fail(self, fault: StreamFaultError) -> None:
+        """Pass on what came well, and then be like any other replica that failed."""
+        if fault.passed:
+            self._pass_on(fault.passed)
+        self._give_up(judge(fault.status, self.headers, fault.body) if fault.status else broken())
 
     def _begin(self) -> None:
         self.has_begun = True

@@ -1,10 +1,13 @@
 """A stream of server-sent events on its way through: what the relay must know of it, and nothing else.
 
-Law: only whole events go on, byte by byte as they came, so that an error event can follow at any moment. The one thing
-taken out is the usage chunk, when the client did not ask for it.
+Law: only whole events that can be read go on, byte by byte as they came, so that an error event can follow at any moment.
+The one thing taken out is the usage chunk, when the client did not ask for it.
 """
 
 import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 EVENT_BYTES_MAX = 2**20
 """An unfinished event at most."""
@@ -18,6 +21,40 @@ _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _MARKS = (b"\r\n\r\n", b"\n\n", b"\r\r")
 _BOUNDARY = re.compile(b"|".join(_MARKS))
+_FIELD = re.compile(rb"[^\r\n]+")
+
+
+class _Ordinary(msgspec.Struct, gc=False):
+    """An event with nothing to look at: decoding fails where it has usage or an error, or is no JSON."""
+
+    usage: None = None
+    error: None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    """What is looked for in any other event."""
+
+    usage: dict[str, msgspec.Raw] | None = None
+    error: dict[str, msgspec.Raw] | str | None = None
+
+
+_prove = msgspec.json.Decoder(_Ordinary).decode
+_prove_lines = msgspec.json.Decoder(_Ordinary).decode_lines
+_decode = msgspec.json.Decoder(_Chunk).decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class StreamFaultError(Exception):
+    """The stream goes wrong after `passed`, which is for the client.
+
+    `status` is that of the error which the replica told in an event, `body` that event; 0: the event cannot be read.
+    """
+
+    def __init__(self, passed: bytes = b"", status: int = 0, body: bytes = b"") -> None:
+        super().__init__("the stream went wrong")
+        self.passed = passed
+        self.status = status
+        self.body = body
 
 
 class EventStream:
@@ -34,17 +71,23 @@ class EventStream:
         self._has_finished = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return what goes to the client. Raises `ValueError` for an event without an end.
+        """Return what goes to the client. Raises `StreamFaultError`.
 
-        Almost every read holds whole events and no usage: those cost two comparisons (0.1 us).
+        Almost every read holds whole events, each on one line with neither usage nor error. Decoding those (0.3 us each)
+        takes little more than searching them for these two words, and proves that the client can read them.
         """
         if self._held:
             data = self._held + data
             self._held = b""
         if not data.endswith(b"\n\n"):
             data = self._hold_back(data)
-        if b'"usage"' in data:
-            data = self._take_usage(data)
+        try:
+            if data.find(b"\n") == len(data) - 2:
+                _prove(data[6:])
+            else:
+                _prove_lines(b"".join(data.split(b"data: ")))  # a third faster than replace(), CPython 3.11
+        except _UNREADABLE:
+            data = self._read(data)
         if data:
             self._tail = data
         return data
@@ -67,13 +110,18 @@ class EventStream:
         end = max((data.rfind(mark) + len(mark) for mark in _MARKS if mark in data), default=0)
         self._held = data[end:]
         if len(self._held) > EVENT_BYTES_MAX:
-            raise ValueError("an event without an end")
+            raise StreamFaultError(data[:end])
         return data[:end]
+
+    def _read(self, data: bytes) -> bytes:
+        """Look at whole events one by one; return them without what the client did not ask for."""
+        has_usage = [chunk.usage is not None for chunk in _read_each(data)]
+        return self._take_usage(data) if any(has_usage) else data
 
     def _take_usage(self, data: bytes) -> bytes:
         """Read the counts; take the event out if it has nothing else and the client did not ask for it."""
         found = _USAGE.search(data)
-        if found is None:  # "usage":null, as some servers put into every chunk
+        if found is None:  # it is no object
             return data
         self._has_finished = self._has_finished or _FINISHED.search(self._tail + data) is not None
         self.prompt_tokens, self.output_tokens = count_tokens(data, found.end())
@@ -83,6 +131,34 @@ class EventStream:
         after = _BOUNDARY.search(data, found.end())
         end = after.end() if after is not None else len(data)
         return data[:start] + data[end:] if _NO_CHOICES.search(data, start, end) else data
+
+
+def _read_each(data: bytes) -> Iterator[_Chunk]:
+    """Read whole events one by one. Raises `StreamFaultError` at the first that cannot be read, or tells an error."""
+    start = 0
+    for boundary in _BOUNDARY.finditer(data):
+        text = _text(data[start : boundary.start()])
+        if text not in {b"", b"[DONE]"}:
+            try:
+                chunk = _decode(text)
+            except _UNREADABLE:
+                raise StreamFaultError(data[:start]) from None
+            if chunk.error is not None:
+                raise StreamFaultError(data[:start], _status(chunk.error), text)
+            yield chunk
+        start = boundary.end()
+
+
+def _text(event: bytes) -> bytes:
+    """The data of one event, its lines joined by LF."""
+    lines = [line[5:].removeprefix(b" ") for line in _FIELD.findall(event) if line.startswith(b"data:")]
+    return b"\n".join(lines).strip()
+
+
+def _status(error: Mapping[str, msgspec.Raw] | str) -> int:
+    """The HTTP status that an error event stands for: its code, where that is one."""
+    code = b"" if isinstance(error, str) else bytes(error.get("code", b""))
+    return int(code) if re.fullmatch(rb"[45]\d\d", code) else 500
 
 
 def count_tokens(data: bytes, start: int) -> tuple[int, int]:
