@@ -2,8 +2,11 @@
 
 from itertools import count
 
+import pytest
+
 from tests.core.story import ROOMY, Story, arrival, decisions, only, refusals, routes, starts, stops, warm
 from toque.core.fleet import Fleet
+from toque.core.scaling import POLICIES
 from toque.model.messages import Abandoned, FailureCause, Finished, RecordDecision, ReplicaFailed, ReplicaReady, Woke
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 
@@ -345,6 +348,20 @@ def test_a_calm_fixed_pool_above_its_minimum_does_not_tick() -> None:
     )
     story.until(100.0)
     assert story.fleet.next_wake() == float("inf")
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES.keys() - {"fixed", "rate"}))
+def test_a_calm_pool_comes_back_to_its_minimum_whatever_its_policy_remembers(policy: str) -> None:
+    bounds = ReplicaBounds(minimum_warm=1, maximum=4, idle_to_zero_s=30.0)
+    spec = PoolSpec("chat", replicas=bounds, scaling=ScalingSpec(policy, 1.0), queue=QueueSpec(wait_s_max=1e6))
+    story = Story(spec, loads_in_s=0.1)
+    story.at(0.0, *map(arrival, range(1, 5)))
+    story.until(60.0)
+    assert story.fleet.pools["chat"].supply.roster.live > 1
+    story.at(61.0, *map(Finished, range(1, 5)))
+    story.until(4000.0)
+    assert story.fleet.pools["chat"].supply.roster.live == 1
+    assert story.fleet.next_wake() == float("inf"), "and then it rests"
 
 
 def test_decisions_are_told_once_not_every_interval() -> None:

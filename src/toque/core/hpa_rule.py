@@ -23,6 +23,11 @@ class HpaRule:
         self._target = target
         self._recent: deque[tuple[float, int]] = deque()
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether an older recommendation still keeps it above its last one: then time alone will change its mind."""
+        return bool(self._recent) and self._recent[0][1] > self._recent[-1][1]
+
     def by_replicas(self, load: float, ready: int, starting: int, now: float) -> int:
         """Recommend by a metric that every ready replica reports (`Pods`); `load` is its sum."""
         return self._bounded(self._wanted_by_replicas(load, ready, starting), ready + starting, now)

@@ -1,8 +1,9 @@
 """The scaler: asks the policy once an interval, and lets the guard bound the answer.
 
 Law: it asks only while something can change. A pool without demand, at the size it wants or may have, is not asked again
-until the next request, the next change among its replicas, or the instant its last replica may go. Only a policy that says
-`foresees = True` (a schedule, a plan, a floor that must end) is asked in calm too, as long as it says so.
+until the next request, the next change among its replicas, or the instant its last replica may go. A policy is asked in calm
+too as long as it says `foresees` (a schedule, a plan, a floor that must end), or, above the minimum, `holds_back` (a delay or
+a window of its own keeps more than the load needs).
 """
 
 from math import inf
@@ -100,7 +101,7 @@ class Scaler:
         """
         seen, allowed = decision.observation, decision.allowed.replicas
         is_quiet = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
-        is_calm = is_quiet and not getattr(self._policy, "foresees", False)
+        is_calm = is_quiet and not self._may_change_its_mind(allowed)
         zero_at = self._guard.zero_at()
         if is_calm and (decision.shortage or allowed == self._guard.bound(decision.desired.replicas)):  # 2
             self.next_at = inf
@@ -108,6 +109,11 @@ class Scaler:
             self.next_at = zero_at
         else:  # 1, 4
             self.next_at = self._next_beat(now)
+
+    def _may_change_its_mind(self, allowed: int) -> bool:
+        """Whether time alone may change what the policy wants."""
+        is_above = allowed > self._spec.replicas.minimum_warm
+        return getattr(self._policy, "foresees", False) or (is_above and getattr(self._policy, "holds_back", False))
 
     def _next_beat(self, now: float) -> float:
         """Keep the beat, so that wakes that come a little late do not add up; a beat that was missed is not made up for."""

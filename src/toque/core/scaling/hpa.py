@@ -20,6 +20,11 @@ class Hpa:
         self._target = spec.scaling.target or max(1.0, TARGET_UTILIZATION * spec.slots)
         self._rule = HpaRule(self._target)
 
+    @property
+    def holds_back(self) -> bool:
+        """While its window remembers a higher recommendation."""
+        return self._rule.holds_back
+
     def desire(self, seen: Observation, now: float) -> Desired:
         """Ask the rule; it never goes to zero and cannot leave zero, so that is left to the first request."""
         wanted = self._rule.by_replicas(seen.demand_burst, seen.ready, seen.starting, now)

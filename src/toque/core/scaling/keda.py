@@ -21,6 +21,8 @@ class Keda:
         self._target = spec.scaling.target or float(spec.slots)
         self._rule = HpaRule(self._target)
         self._active_at: float | None = None
+        self.holds_back = True
+        """Until the cooldown is over."""
 
     def desire(self, seen: Observation, now: float) -> Desired:
         """Between one and N: the HPA; to zero: after the cooldown without a message."""
@@ -28,6 +30,7 @@ class Keda:
         wanted = self._rule.by_queue(length, seen.ready + seen.starting, now)
         if length or self._active_at is None:
             self._active_at = now
-        if not length and now - self._active_at >= COOLDOWN_S:
+        self.holds_back = now - self._active_at < COOLDOWN_S
+        if not self.holds_back:
             return Desired(0, f"KEDA: no message for {COOLDOWN_S:g} s")
         return Desired(max(1, wanted), f"KEDA: {length} messages, {self._target:g} wanted per replica")

@@ -26,6 +26,11 @@ class Kpa:
         self._panicked_at: float | None = None
         self._panic_peak = 0
 
+    @property
+    def holds_back(self) -> bool:
+        """While it panics."""
+        return self._panicked_at is not None
+
     def desire(self, seen: Observation, now: float) -> Desired:
         """Want what the stable window asks for; in panic the larger of both, and never less than in this panic before."""
         ready = max(1, seen.ready)

@@ -23,19 +23,32 @@ class RayServe:
         self._target = spec.scaling.target or TARGET_ONGOING
         self._since: float | None = None
         self._direction = 0
+        self._wish: int | None = None
+
+    @property
+    def holds_back(self) -> bool:
+        """While a wish waits for its delay."""
+        return self._direction != 0
 
     def desire(self, seen: Observation, now: float) -> Desired:
-        """Change only what was wanted in the same direction for its whole delay; then the delay begins anew."""
+        """Change only what was wanted in the same direction for its whole delay; once it was carried out that begins anew.
+
+        1. nothing runs; 2. what was wished is still being carried out, however slowly the guard lets it; 3. not yet long
+        enough; 4. now.
+        """
         size = seen.ready + seen.starting
-        if not seen.ready:
+        if not seen.ready:  # 1
             return Desired(max(size, min(1, seen.in_flight + seen.waiting)), "Ray Serve: nothing is running yet")
         wanted = replicas_for(seen.demand_stable, self._target)
         direction = (wanted > size) - (wanted < size)
         if direction != self._direction or self._since is None:
-            self._direction, self._since = direction, now
-        delay_s = UPSCALE_DELAY_S if direction > 0 else DOWNSCALE_DELAY_S
+            self._direction, self._since, self._wish = direction, now, None
         told = f"Ray Serve: {seen.demand_stable:.2f} ongoing requests, target {self._target:g}"
-        if direction and now - self._since < delay_s:
+        if self._wish is not None and (self._wish - size) * direction > 0:  # 2
+            self._wish = min(self._wish, wanted) if direction > 0 else max(self._wish, wanted)
+            return Desired(self._wish, told)
+        delay_s = UPSCALE_DELAY_S if direction > 0 else DOWNSCALE_DELAY_S
+        if direction and now - self._since < delay_s:  # 3
             return Desired(size, f"{told}; {wanted} wanted, not yet for {delay_s:g} s")
-        self._since = now
+        self._since, self._wish = now, wanted  # 4
         return Desired(wanted, told)
