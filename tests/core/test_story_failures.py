@@ -381,3 +381,16 @@ def test_an_unhealthy_replica_that_is_ended_by_its_driver_is_replaced() -> None:
 def test_a_replica_stopped_by_others_is_replaced_at_once() -> None:
     story = warm(chat(replicas=1))
     assert starts(story.at(50.0, ReplicaStopped(1))) == [2]
+
+
+def test_r07_a_crash_loop_tries_one_start_at_a_time_however_many_are_missing() -> None:
+    restart = RestartSpec(backoff_s_min=0.5, backoff_s_max=4.0, crash_loop_failures=3)
+    story = Story(chat(replicas=3, restart=restart))
+    first = starts(story.until(0.0))
+    assert len(first) == 3, "the minimum warm of a pool that never failed"
+    story.at(1.0, *map(death, first))
+    assert starts(story.until(4.9)) == [], "three early deaths in a row are a crash loop"
+    assert starts(story.until(5.0)) == [4]
+    assert starts(story.until(60.0)) == [], "it still loads: nothing else is tried meanwhile"
+    assert story.fleet.next_wake() > 60.0
+    assert starts(story.ready(61.0, 4)) == [5, 6], "it loads after all: the others follow at once"

@@ -128,9 +128,14 @@ class Supply:
         at = inf
         if self.roster.draining:  # whoever began first ends first
             at = next(iter(self.roster.draining.values())).drain_until
-        if self.current < self.target and not self.shortage:
+        if self.current < self.target and not self.shortage and not self._is_on_trial:
             at = min(at, self.restart.not_before)
         return at
+
+    @property
+    def _is_on_trial(self) -> bool:
+        """Whether one start is to show first that the crash loop is over."""
+        return self.restart.is_crash_loop and self.roster.coming > 0
 
     def _grow(self, missing: int, now: float, out: list[Effect]) -> None:
         recallable = [r for r in self.roster.draining.values() if r.id not in self.outdated]
@@ -138,7 +143,7 @@ class Supply:
             self.roster.step(replica, Step.RECALLED, now)
             missing -= 1
         for _ in range(missing):
-            if not self.restart.allows(now):
+            if not self.restart.allows(now) or self._is_on_trial:
                 return
             self.shortage = self.missing()
             if self.shortage:
