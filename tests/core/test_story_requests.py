@@ -237,3 +237,21 @@ def test_a_deadline_at_infinity_is_bounded_by_the_queue() -> None:
     story = warm(chat(queue=QueueSpec(wait_s_max=7.0)))
     story.at(0.0, arrival(1), arrival(2, deadline=inf))
     assert refusals(story.until(7.0)) == [(2, "queue_timeout")]
+
+
+def test_c11_a_late_timer_starts_nobody_whose_deadline_is_over() -> None:
+    story = warm(chat())
+    story.at(0.0, arrival(1), arrival(2, deadline=5.0), arrival(3, deadline=9.0))
+    story.now = 6.0  # the event loop was held up: the wake of 5.0 has not come yet
+    effects = story.happen(Finished(1))
+    assert refusals(effects) == [(2, "deadline_exceeded")]
+    assert routes(effects) == [(3, 1)]
+
+
+def test_l12_after_a_suspension_of_hours_only_those_are_refused_whose_time_is_over() -> None:
+    story = warm(chat(queue=QueueSpec(wait_s_max=30.0)))
+    story.at(0.0, arrival(1), arrival(2), arrival(3))
+    story.now = 8 * 3600.0
+    assert refusals(story.until(story.now)) == [(2, "queue_timeout"), (3, "queue_timeout")]
+    assert story.happen(Finished(1)) == []
+    assert routes(story.happen(arrival(4))) == [(4, 1)]

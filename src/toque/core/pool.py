@@ -150,9 +150,7 @@ class Pool:
 
     def wake(self, now: float, out: list[Effect]) -> None:
         """Do what is due: give up waits, end graces, restart, and ask the scaler."""
-        for journey in self.line.expired(now):
-            self._end(journey, now)
-            self._refuse(journey.ticket.id, self._expiry_reason(journey, now), now, out)
+        self._give_up(now, out)
         for replica in list(self.supply.roster.draining.values()):
             self.supply.stop_if_drained(replica, now, out, "its grace is over")
         if now >= self.scaler.next_at:
@@ -165,7 +163,9 @@ class Pool:
         return min(self.scaler.next_at, self.supply.next_at(), self.line.next_deadline())
 
     def place(self, now: float, out: list[Effect]) -> None:
-        """Give waiting requests to free slots, in turn."""
+        """Give waiting requests to free slots, in turn; a timer that is late keeps nobody whose time is over."""
+        if self.line.next_deadline() <= now:
+            self._give_up(now, out)
         while self.line:
             replica = self.supply.roster.choose(None)
             if replica is None:
@@ -218,6 +218,11 @@ class Pool:
         if journey.cold_since is not None and replica.ready_at is not None:
             cold_start_s = max(0.0, replica.ready_at - journey.cold_since)
         out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
+
+    def _give_up(self, now: float, out: list[Effect]) -> None:
+        for journey in self.line.expired(now):
+            self._end(journey, now)
+            self._refuse(journey.ticket.id, self._expiry_reason(journey, now), now, out)
 
     def _put_back(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line; its slot frees for whoever is next."""
