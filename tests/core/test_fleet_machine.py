@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.core.story import Story, arrival
+from toque.core.invariants import check_rest
 from toque.core.snapshot import view_fleet
 from toque.model.messages import (
     Abandoned,
@@ -202,6 +203,7 @@ class FleetMachine(RuleBasedStateMachine):
             self._happen(*(ReplicaHealthy(replica) for replica in list(self.story.ledger.replicas)))
             self.story.until(self.story.now + 400.0)
         assert not self.story.ledger.where, "a ticket never ended"
+        check_rest(self.story.fleet)
         assert self.story.fleet.next_wake() == float("inf"), "an idle fleet ticks"
         self.story.check_replay()
 

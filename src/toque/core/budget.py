@@ -27,6 +27,11 @@ class Budget:
         """What all replicas take together."""
         return self._used
 
+    @property
+    def holders(self) -> set[int]:
+        """Replicas that take something of it."""
+        return set(self._taken)
+
     def shortage(self, footprint: Resources) -> str:
         """Say what is missing for one more of this footprint; empty when it fits."""
         return footprint.shortage(self.free)

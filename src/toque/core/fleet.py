@@ -98,6 +98,10 @@ class Fleet:
         """When to send `Woke` if nothing else happens before; inf for never. It may be early, never late."""
         return self._wake_at
 
+    def owned(self) -> set[int]:
+        """Replicas whose word is still taken."""
+        return set(self._owners)
+
     # ---- requests ----------------------------------------------------------------------------------------------------
 
     def _arrived(self, ticket: Ticket, now: float, out: list[Effect]) -> None:

@@ -33,6 +33,19 @@ def check_fleet(fleet: Fleet, now: float) -> None:
     assert waiting <= fleet.journeys.keys(), "somebody waits whose request has ended"
 
 
+def check_rest(fleet: Fleet) -> None:
+    """Once every request has ended nothing of any is left, and only replicas that are there are known or paid for."""
+    assert not fleet.journeys, f"{sorted(fleet.journeys)} never ended"
+    replicas = {replica_id for pool in fleet.pools.values() for replica_id in pool.supply.roster.replicas}
+    assert fleet.owned() == replicas, "a replica is known that is gone"
+    assert fleet.budget.holders == replicas, "room is taken by a replica that is gone"
+    for name, pool in fleet.pools.items():
+        assert not pool.line, f"somebody still waits for {name}"
+        assert pool.line.next_deadline() == inf, f"{name} waits for a deadline of nobody"
+        assert not pool.retries_live, f"{name} counts a retry of nobody"
+        assert not pool.supply.roster.in_flight, f"{name} counts a request of nobody"
+
+
 def check_line(pool: Pool, journeys: list[Journey], in_line: set[int]) -> None:
     """Bounded, and exactly those wait who have no replica; nobody waits beside a free slot."""
     for service_class in ServiceClass:

@@ -1,0 +1,159 @@
+"""The laws a schedule runs under: what must be true of a step, beyond what must be true of the fleet after it.
+
+Law: everything here is concluded from events, effects and counts, never from how the core came to them.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+
+from tests.core.story import Ledger
+from toque.core.fleet import Fleet
+from toque.core.invariants import check_fleet, check_rest
+from toque.core.pool import Pool
+from toque.model.messages import (
+    Arrived,
+    Dispatch,
+    DrainOrdered,
+    Effect,
+    Event,
+    Failed,
+    Refuse,
+    ReplicaFailed,
+    ReplicaStopped,
+    StartReplica,
+    StopReplica,
+)
+from toque.model.ticket import RefusalReason, ServiceClass, Ticket
+
+NEVER_ASLEEP = {"hpa"}
+"""Kubernetes' own does not go to zero."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a pool was like before a step."""
+
+    live: int
+    serving: int
+    coming: int
+    in_flight: int
+    retries_live: int
+    target: int
+
+
+class Laws:
+    """Watches a fleet step by step. `open`: the replica of each open request, None while it waits."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._ledger = Ledger()
+        self._tickets: dict[int, Ticket] = {}
+        self._tried: set[int] = set()
+        self._contested: Counter[str] = Counter()
+        self._contested_batch: Counter[str] = Counter()
+        self._is_draining = False
+        self._before: dict[str, Before] = {}
+        self._pool_of: dict[int, str] = {}
+
+    @property
+    def open(self) -> dict[int, int | None]:
+        """Requests that have not ended."""
+        return self._ledger.where
+
+    def before(self, event: Event) -> None:
+        """Look at the fleet before a step."""
+        self._ledger.event(event)
+        match event:
+            case Arrived(ticket):
+                self._tickets[ticket.id] = ticket
+            case DrainOrdered():
+                self._is_draining = True
+            case _:
+                pass
+        self._before = {name: _look(pool) for name, pool in self._fleet.pools.items()}
+
+    def after(self, event: Event, effects: list[Effect], now: float) -> None:
+        """Check the step."""
+        for effect in effects:
+            self._check_effect(effect, now)
+            self._ledger.effect(effect)
+        check_fleet(self._fleet, now)
+        journeys = self._fleet.journeys
+        assert self.open == {j.ticket.id: j.replica_id for j in journeys.values()}, "the shell would know otherwise"
+        if self._is_draining and isinstance(event, Arrived):
+            reasons = [effect.reason for effect in effects if isinstance(effect, Refuse)]
+            known = event.ticket.pool in self._fleet.pools
+            assert reasons[:1] == [RefusalReason.DRAINING if known else RefusalReason.MODEL_NOT_FOUND]
+        for name, pool in self._fleet.pools.items():
+            self._check_pool(pool, self._before[name], event, effects)
+
+    def check_calm(self, now: float) -> None:
+        """Nothing is left of any request, and every pool is as small as it may be."""
+        check_rest(self._fleet)
+        for name, pool in self._fleet.pools.items():
+            policy, live = pool.spec.scaling.policy, pool.supply.roster.live
+            least = max(pool.spec.replicas.minimum_warm, policy in NEVER_ASLEEP)
+            assert pool.supply.shortage or live >= pool.spec.replicas.minimum_warm, f"{name} keeps {live} replicas warm"
+            assert pool.next_wake() == inf, f"{name} ticks at rest"
+            if pool.spec.elastic and policy != "fixed":
+                assert live <= least, f"{name} keeps {live} replicas for nobody"
+
+    # ---- effects -----------------------------------------------------------------------------------------------------
+
+    def _check_effect(self, effect: Effect, now: float) -> None:
+        match effect:
+            case Dispatch(ticket_id):
+                self._check_turn(self._tickets[ticket_id], now)
+                self._tried.add(ticket_id)
+            case StartReplica(pool, replica_id):
+                self._pool_of[replica_id] = pool
+            case StopReplica(replica_id):
+                replica = self._fleet.pools[self._pool_of[replica_id]].supply.roster.replicas[replica_id]
+                assert not replica.in_flight or now >= replica.drain_until, f"replica {replica_id} is stopped too early"
+            case _:
+                pass
+
+    def _check_turn(self, ticket: Ticket, now: float) -> None:
+        """Whose turn it is: in time, in order within a class, and batch no more often than its share."""
+        assert now < ticket.deadline, f"{ticket.id} is dispatched after its deadline"
+        waiting = [self._tickets[number] for number, replica in self.open.items() if replica is None]
+        rivals = [other for other in waiting if other.pool == ticket.pool and other.id != ticket.id]
+        fresh = [o.id for o in rivals if o.service_class is ticket.service_class and o.id not in self._tried]
+        assert ticket.id in self._tried or ticket.id < min(fresh, default=inf), f"{ticket.id} jumps the line"
+        if any(other.service_class is not ticket.service_class for other in rivals):
+            self._contested[ticket.pool] += 1
+            self._contested_batch[ticket.pool] += ticket.service_class is ServiceClass.BATCH
+            share = self._fleet.pools[ticket.pool].spec.queue.batch_share_ratio
+            most = self._contested[ticket.pool] * share
+            assert self._contested_batch[ticket.pool] <= most + 1e-9, "batch holds people up more than it may"
+
+    # ---- pools -------------------------------------------------------------------------------------------------------
+
+    def _check_pool(self, pool: Pool, before: Before, event: Event, effects: list[Effect]) -> None:
+        name, roster = pool.spec.name, pool.supply.roster
+        if pool.retries_live > before.retries_live:
+            spec = pool.spec.retry
+            allowed = max(spec.budget_min, int(spec.budget_ratio * before.in_flight))
+            assert isinstance(event, Failed), "a retry without a failure"
+            assert pool.retries_live <= allowed, f"{name}: {pool.retries_live} retries under way, {allowed} allowed"
+        self._check_starts(pool, before, effects)
+        if roster.live < before.live and not isinstance(event, ReplicaFailed | ReplicaStopped):
+            assert roster.live >= pool.spec.replicas.minimum_warm, f"{name} shrinks below its minimum"
+
+    def _check_starts(self, pool: Pool, before: Before, effects: list[Effect]) -> None:
+        """A cold model is loaded once, and in a crash loop one start is tried at a time."""
+        name, starts = pool.spec.name, sum(isinstance(e, StartReplica) and e.pool == pool.spec.name for e in effects)
+        if before.serving:
+            return
+        if pool.supply.restart.is_crash_loop:
+            assert starts <= 1, f"{name}: {starts} starts at once in a crash loop"
+        elif before.coming and pool.supply.target > before.target:
+            most = max(before.live, pool.spec.replicas.minimum_warm)
+            assert pool.supply.target <= most, f"{name}: more are ordered before one has shown that it loads"
+
+
+def _look(pool: Pool) -> Before:
+    roster = pool.supply.roster
+    serving = roster.ready + roster.doubted
+    return Before(roster.live, serving, roster.coming, roster.in_flight, pool.retries_live, pool.supply.target)

@@ -1,0 +1,198 @@
+"""A schedule: the fleet, the clients and the climate of one run, all drawn from one seed.
+
+Law: a schedule is a value. The same seed gives the same one on every machine, and a part of one is one too.
+"""
+
+import random
+from dataclasses import dataclass
+from math import inf
+
+from tests.scenarios.climate import Climate, draw_climate
+from toque.core.scaling import POLICIES
+from toque.model.resources import Resources
+from toque.model.spec import (
+    ColdStart,
+    FleetSpec,
+    PoolSpec,
+    QueueSpec,
+    ReplicaBounds,
+    RestartSpec,
+    RetrySpec,
+    ScalingSpec,
+)
+
+NAMES = ("chat", "code", "tiny")
+CLIENTS_MAX = 120
+LONGEST_S = 400.0
+"""No client comes later, and no trouble begins later."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """One request and who makes it: patience and leaving (if it leaves) are seconds after `at`."""
+
+    number: int
+    at: float
+    pool: str
+    is_batch: bool
+    patience_s: float
+    leaves_after_s: float
+    prefill_s: float
+    decode_s: float
+    """Work in seconds on a sound replica."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Nothing runs for a while, as in a suspended machine; then everything that was due happens at once."""
+
+    at: float
+    length_s: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One run. `drain_at` is when the whole service is told to end; inf: never."""
+
+    seed: int
+    spec: FleetSpec
+    clients: tuple[Client, ...]
+    climate: Climate
+    gaps: tuple[Gap, ...] = ()
+    drain_at: float = inf
+
+    def __str__(self) -> str:
+        pools = ", ".join(f"{p.name} ({p.scaling.policy}, {p.slots} slots)" for p in self.spec.pools)
+        drain = f"; drain at {self.drain_at:g} s" if self.drain_at < inf else ""
+        troubles = ", ".join(self.climate.troubles) or "no trouble"
+        return f"{len(self.clients)} clients; {pools}; {troubles}; {len(self.gaps)} gaps{drain}"
+
+
+def draw_schedule(seed: int) -> Schedule:
+    """Everything of this seed."""
+    chance = random.Random(seed)
+    pools = tuple(_pool(name, chance) for name in NAMES[: chance.randint(1, len(NAMES))])
+    climate = draw_climate(chance)
+    return Schedule(
+        seed=seed,
+        spec=FleetSpec(pools, Resources(memory_bytes=chance.choice([6, 12, 1000]), cores=chance.choice([4.0, 100.0]))),
+        clients=_clients([pool.name for pool in pools], chance),
+        climate=climate,
+        gaps=_gaps(chance),
+        drain_at=chance.uniform(1.0, LONGEST_S) if chance.random() < 0.15 else inf,
+    )
+
+
+# ---- the fleet -------------------------------------------------------------------------------------------------------
+
+
+def _pool(name: str, chance: random.Random) -> PoolSpec:
+    is_elastic = chance.random() < 0.9
+    return PoolSpec(
+        name=name,
+        slots=chance.choice([1, 2, 4, 8]),
+        queue=_queue(chance),
+        replicas=_bounds(chance) if is_elastic else ReplicaBounds(1, 1),
+        scaling=ScalingSpec(
+            policy=chance.choice([*POLICIES, "concurrency", "concurrency"]),
+            target=chance.choice([0.0, 0.0, 1.0, 3.0]),
+            interval_s=chance.choice([0.0, 1.0, 7.0]),
+            stable_window_s=chance.choice([6.0, 20.0, 60.0]),
+        ),
+        restart=RestartSpec(backoff_s_max=chance.choice([4.0, 30.0]), crash_loop_failures=chance.randint(2, 5)),
+        retry=RetrySpec(chance.randint(0, 2), chance.choice([0.0, 0.2]), chance.choice([0, 1, 10])),
+        footprint=Resources(memory_bytes=chance.randint(0, 5), cores=chance.choice([0.0, 1.0, 2.0])),
+        cold_start=ColdStart(load_s=chance.choice([0.0, 5.0, 30.0])),
+        elastic=is_elastic,
+    )
+
+
+def _queue(chance: random.Random) -> QueueSpec:
+    return QueueSpec(
+        length_max=chance.choice([0, 2, 8, 32]),
+        wait_s_max=chance.choice([1.0, 10.0, 30.0]),
+        ageing_s=chance.choice([0.0, 2.0, 30.0]),
+        batch_share_ratio=chance.choice([0.0, 0.05, 0.3, 0.5]),
+        cold_wait_s_max=chance.choice([5.0, 60.0]),
+    )
+
+
+def _bounds(chance: random.Random) -> ReplicaBounds:
+    maximum = chance.randint(1, 6)
+    return ReplicaBounds(
+        minimum_warm=chance.randint(0, min(2, maximum)),
+        maximum=maximum,
+        idle_to_zero_s=chance.choice([0.0, 10.0, 60.0]),
+        scale_down_delay_s=chance.choice([0.0, 10.0, 60.0]),
+        step_up_max=chance.randint(1, 4),
+        step_down_max=chance.randint(1, 2),
+        startup_timeout_s=chance.choice([5.0, 30.0]),
+        drain_s_max=chance.choice([0.0, 5.0, 30.0]),
+    )
+
+
+# ---- the clients -----------------------------------------------------------------------------------------------------
+
+
+def _clients(pools: list[str], chance: random.Random) -> tuple[Client, ...]:
+    """Streams of several shapes beside and after each other; sometimes a name that no pool has."""
+    instants: list[tuple[float, str, bool]] = []
+    for _ in range(chance.randint(1, 5)):
+        pool = chance.choice([*pools, *pools, *pools, "nobody"])
+        batch_ratio = chance.choice([0.0, 0.0, 0.5, 1.0])
+        instants += [(at, pool, chance.random() < batch_ratio) for at in _stream(chance)]
+    instants.sort(key=lambda instant: instant[0])
+    return tuple(_client(number, *told, chance) for number, told in enumerate(instants[:CLIENTS_MAX], 1))
+
+
+def _stream(chance: random.Random) -> list[float]:
+    """Instants of one stream.
+
+    1. a steady trickle; 2. a burst at one instant; 3. a square wave; 4. single ones between long silences.
+    """
+    begin = chance.choice([0.0, 0.0, chance.uniform(0, 60), chance.uniform(0, LONGEST_S / 2)])
+    count = chance.choice([5, 20, 50])
+    match chance.randint(1, 4):
+        case 1:
+            rate = chance.choice([0.2, 1.0, 5.0])
+            return _kept(_walk(begin, [chance.expovariate(rate) for _ in range(count)]))
+        case 2:
+            return [begin] * count
+        case 3:
+            period_s, width = chance.choice([4.0, 15.0, 60.0]), chance.randint(1, 10)
+            return _kept([begin + period_s * (n // width) + 0.01 * (n % width) for n in range(count)])
+        case _:
+            return _kept(_walk(begin, [chance.choice([20.0, 70.0, 130.0]) for _ in range(5)]))
+
+
+def _walk(at: float, steps_s: list[float]) -> list[float]:
+    walked = []
+    for step_s in steps_s:
+        walked.append(at)
+        at += step_s
+    return walked
+
+
+def _kept(instants: list[float]) -> list[float]:
+    return [at for at in instants if at < LONGEST_S]
+
+
+def _client(number: int, at: float, pool: str, is_batch: bool, chance: random.Random) -> Client:
+    return Client(
+        number=number,
+        at=at,
+        pool=pool,
+        is_batch=is_batch,
+        patience_s=chance.choice([0.0, 3.0, 20.0, 120.0, 120.0, 600.0]),
+        leaves_after_s=chance.choice([0.0, 0.3, 5.0, 40.0]),
+        prefill_s=chance.choice([0.0, 0.1, 1.0]) * chance.random(),
+        decode_s=chance.choice([0.0, 1.0, 10.0]) * chance.random(),
+    )
+
+
+def _gaps(chance: random.Random) -> tuple[Gap, ...]:
+    count = chance.choice([0, 0, 0, 1, 2])
+    lengths_s = [0.5, 10.0, 3600.0, 8 * 3600.0]
+    return tuple(
+        sorted((Gap(chance.uniform(0, 200), chance.choice(lengths_s)) for _ in range(count)), key=lambda g: g.at)
+    )
