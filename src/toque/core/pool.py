@@ -63,36 +63,40 @@ class Pool:
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
-    def arrive(self, ticket: Ticket, now: float, out: list[Effect]) -> None:
-        """Take a request in, or refuse it.
+    def arrive(self, ticket: Ticket, now: float, out: list[Effect]) -> bool:
+        """Take a request in, or refuse it; returns whether something may be due earlier than before, or room is short.
 
-        1. too late already; 2. crash loop and nothing ready; 3. first in line and a slot is free: dispatched at once;
-        4. the line is full; 5. else it waits. An empty pool is started by 2, 4 and 5 alike.
+        1. too late already; 2. crash loop and nothing ready; 3. first in line and a slot is free: dispatched at once,
+        and only the first after a calm wakes the scaler; 4. the line is full; 5. else it waits. An empty pool is started
+        by 2, 4 and 5 alike.
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
             self._refuse(ticket.id, RefusalReason.DEADLINE_EXCEEDED, now, out)
-            return
+            return False
         if self.supply.restart.is_crash_loop and not roster.ready:  # 2
             self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
-            return
+            return True
         replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
         if replica is not None:  # 3
             self._dispatch(self._take_in(ticket, now), replica, now, out)
-        elif self.line.is_full(ticket.service_class):  # 4
+            return roster.in_flight == 1
+        if self.line.is_full(ticket.service_class):  # 4
             self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
         else:  # 5
             journey = self._take_in(ticket, now)
             self._begin_wait(journey, now)
             self.line.join(journey)
             self._start_if_empty(now, out)
+        return True
 
     def finished(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """The answer is complete: the slot is free for the next."""
         self._end(journey, now)
         self._forecast.served(now - journey.dispatched_at)
         self._leave_slot(journey, now, out)
-        self.place(now, out)
+        if self.line:
+            self.place(now, out)
 
     def failed(self, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
         """A replica did not answer: doubt it where that is due, and try once more elsewhere where that is safe."""
@@ -241,10 +245,11 @@ class Pool:
         self.scaler.left(now)
 
     def _leave_slot(self, journey: Journey, now: float, out: list[Effect]) -> None:
-        replica = self.supply.roster.replicas.get(journey.replica_id or -1)
+        roster = self.supply.roster
+        replica = roster.replicas.get(journey.replica_id or -1)
         if replica is not None:  # else it died before its last request was reported
-            self.supply.roster.free_slot(replica, now)
-            if self.supply.roster.draining:
+            roster.free_slot(replica, now)
+            if roster.draining:
                 self.supply.stop_if_drained(replica, now, out, "drained")
 
     def _start_if_empty(self, now: float, out: list[Effect]) -> None:

@@ -17,8 +17,10 @@ class Roster:
     """
 
     __slots__ = (
+        "_place",
         "_router",
         "_slots",
+        "choose",
         "coming",
         "doubted",
         "draining",
@@ -32,6 +34,9 @@ class Roster:
     def __init__(self, slots: int, router: Router) -> None:
         self._slots = slots
         self._router = router
+        self._place = router.place
+        self.choose = router.choose
+        """Asks the router for a replica with a free slot, rather not the one named: its own method, for each request asks."""
         self.replicas: dict[int, Replica] = {}
         self.in_flight = 0
         self.live = 0
@@ -73,16 +78,12 @@ class Roster:
         self._router.remove(replica)
         self.in_flight -= replica.in_flight
 
-    def choose(self, avoid: int | None) -> Replica | None:
-        """Ask the router for a replica with a free slot."""
-        return self._router.choose(avoid)
-
     def take_slot(self, replica: Replica) -> None:
         """Fill one slot."""
         replica.in_flight += 1
         replica.idle_since = None
         self.in_flight += 1
-        self._router.place(replica)
+        self._place(replica)
 
     def free_slot(self, replica: Replica, now: float) -> None:
         """Empty one slot."""
@@ -90,7 +91,7 @@ class Roster:
         self.in_flight -= 1
         if not replica.in_flight:
             replica.idle_since = now
-        self._router.place(replica)
+        self._place(replica)
 
     def surplus(self) -> list[Replica]:
         """Ready replicas, the one to miss least first: fewest in flight, then the youngest."""

@@ -53,15 +53,13 @@ class Scaler:
 
     def arrived(self, now: float) -> None:
         """One more request; the first after a calm sets the next question."""
-        self._window.arrive(now)
-        if self._window.level == 1:
+        if self._window.arrive(now) == 1:
             self._guard.seen(1, now)
             self.rouse(now)
 
     def left(self, now: float) -> None:
         """One request ended."""
-        self._window.leave(now)
-        if not self._window.level:
+        if not self._window.leave(now):
             self._guard.seen(0, now)
 
     def rouse(self, now: float) -> None:

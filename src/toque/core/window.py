@@ -28,16 +28,26 @@ class LoadWindow:
         """Remember another span; of a longer one, the part before now stays unknown until it has passed."""
         self._span_s = span_s
 
-    def arrive(self, now: float) -> None:
-        """One more request wants a slot."""
-        self._advance(now)
-        self.level += 1
+    def arrive(self, now: float) -> int:
+        """One more request wants a slot; returns the level."""
+        if now - self._fixed_at >= RESOLUTION_S:
+            self._checkpoint(now)
+        level = self.level
+        self._area += level * (now - self._last)
+        self._last = now
         self._arrivals += 1
+        self.level = level = level + 1
+        return level
 
-    def leave(self, now: float) -> None:
-        """One request ended, in whatever way."""
-        self._advance(now)
-        self.level -= 1
+    def leave(self, now: float) -> int:
+        """One request ended, in whatever way; returns the level."""
+        if now - self._fixed_at >= RESOLUTION_S:
+            self._checkpoint(now)
+        level = self.level
+        self._area += level * (now - self._last)
+        self._last = now
+        self.level = level = level - 1
+        return level
 
     def demand(self, span_s: float, now: float) -> float:
         """Average demand over the last `span_s` seconds (or since birth, if that is shorter)."""

@@ -21,20 +21,27 @@ class LeastLoaded:
 
     def place(self, replica: Replica) -> None:
         """Put a replica where its load and state say; call it after every change of either."""
-        self.remove(replica)
-        load = replica.in_flight
+        replica_id, load, shelves = replica.id, replica.in_flight, self._shelves
+        earlier = self._shelf_of.pop(replica_id, None)
+        if earlier is not None:
+            shelf = shelves[earlier]
+            del shelf[replica_id]
+            if not shelf:
+                self._mask ^= 1 << earlier
         if load >= replica.slots or replica.state is not READY:
             return
-        if load >= len(self._shelves):
-            self._shelves.extend(OrderedDict() for _ in range(replica.slots))
-        self._shelves[load][replica.id] = replica
-        self._shelf_of[replica.id] = load
-        self._mask |= 1 << load
+        if load >= len(shelves):
+            shelves.extend(OrderedDict() for _ in range(replica.slots))
+        shelf = shelves[load]
+        if not shelf:
+            self._mask |= 1 << load
+        shelf[replica_id] = replica
+        self._shelf_of[replica_id] = load
 
     def remove(self, replica: Replica) -> None:
         """Take a replica off its shelf, if it is on one."""
-        load = self._shelf_of.pop(replica.id, -1)
-        if load >= 0:
+        load = self._shelf_of.pop(replica.id, None)
+        if load is not None:
             shelf = self._shelves[load]
             del shelf[replica.id]
             if not shelf:
