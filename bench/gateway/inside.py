@@ -2,14 +2,14 @@
 
 python bench/gateway/inside.py [--profile]   (about 20 s; the fastest of many batches counts, so a busy machine matters less)
 
-Everything is on, as in service: key, validation, queue, routing over eight replicas, journal ring, metrics, access lines.
+Everything is on, as in service: key, validation, queue, routing over eight replicas, journal ring, metrics, access lines,
+the loop and the settings of the garbage collector.
 Only the transports are not real: what is written to a replica is forgotten, and its answer is handed in by us.
 """
 
 import argparse
 import asyncio
 import cProfile
-import gc
 import hashlib
 import json
 import os
@@ -18,14 +18,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from cases import CASES, KEY, MODEL
 from mocked import PORTS
 
 from toque.app.fleet import open_fleet
+from toque.app.service import settle_collector
 from toque.gateway.auth import KeyRing
 from toque.gateway.server import Gateway
 from toque.model.agent_spec import AgentSpec, ModelSpec
@@ -60,12 +61,10 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.last = b""
-        self.written: Callable[[], None] = lambda: None
 
     def write(self, data: Any) -> None:
         """Forget what was written before."""
         self.last = data
-        self.written()
 
     def is_closing(self) -> bool:
         """Never."""
@@ -85,24 +84,34 @@ class Wire(asyncio.Transport):
         return default
 
 
-class SocketlessLoop(asyncio.SelectorEventLoop):
-    """An event loop whose connections lead nowhere. `asked` is the replica's connection that was written to last."""
+class ReplicaWire(Wire):
+    """Tells the loop which replica's connection was written to."""
+
+    def __init__(self, loop: "SocketlessLoop", protocol: Any) -> None:
+        super().__init__()
+        self._loop = loop
+        self._protocol = protocol
+
+    def write(self, data: Any) -> None:
+        """Be the one that was asked."""
+        self._loop.asked = self._protocol
+
+
+class SocketlessLoop(uvloop.Loop):
+    """The loop of the service, but its connections lead nowhere. `asked`: the replica's one that was written to last."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.has_asked = asyncio.Event()
         self.asked: Any = None
+        self.has_opened = asyncio.Event()
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
         """Open one at once."""
-        protocol, wire = protocol_factory(), Wire()
+        protocol = protocol_factory()
+        wire = ReplicaWire(self, protocol)
         protocol.connection_made(wire)
-        wire.written = partial(self._asked, protocol)
+        self.call_soon(self.has_opened.set)  # once the task has written what waited
         return wire, protocol
-
-    def _asked(self, replica: Any) -> None:
-        self.asked = replica
-        self.has_asked.set()
 
     async def create_server(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
         """Keep what makes a client's connection."""
@@ -129,9 +138,9 @@ class Bench:
     async def warm_up(self, request: bytes) -> None:
         """Open a connection to each replica: they are routed to in turn."""
         for _ in range(REPLICAS):
-            self._loop.has_asked.clear()
+            self._loop.has_opened.clear()
             self._client.data_received(request)
-            await self._loop.has_asked.wait()  # the connection is opened by a task
+            await self._loop.has_opened.wait()  # the connection is opened by a task
             self._loop.asked.data_received(_PLAIN)
             assert self._wire.last.startswith(b"HTTP/1.1 200")
 
@@ -185,7 +194,7 @@ async def _best_us(name: str, run: Callable[[], None], profile: bool) -> float:
     """Return the fastest batch's time a run; between batches the loop turns, so that timers and threads get theirs."""
     profiler = cProfile.Profile()
     best_s = float("inf")
-    gc.collect()
+    settle_collector()
     for _ in range(BATCHES):
         if profile:
             profiler.enable()

@@ -97,6 +97,15 @@ async def test_a_good_key_passes_and_names_the_tenant(fields: str) -> None:
         assert "secret" not in story.requests[0].head
 
 
+async def test_s02_a_connection_that_showed_a_good_key_must_show_it_each_time() -> None:
+    wrong = KEY[:-1] + "X"
+    async with scene(answer_plainly, keys=KEYS) as story:
+        for key, status in ((KEY, 200), (KEY, 200), (wrong, 401), (KEY, 200), (wrong, 401)):
+            story.ask(HELLO, fields=f"Authorization: Bearer {key}\r\n")
+            assert (await story.client.answer()).status == status
+        assert len(story.fleet.tickets) == 3
+
+
 async def test_a_key_is_held_to_its_models_and_its_class() -> None:
     fields = "Authorization: Bearer bobs\r\n"
     async with scene(answer_plainly, keys=KEYS) as story:

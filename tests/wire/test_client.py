@@ -13,7 +13,8 @@ from toque.model.agent_spec import Secret
 from toque.model.endpoint import Endpoint
 from toque.model.ticket import FailureKind
 from toque.wire.call import CallLostError, call
-from toque.wire.client import HEAD_BYTES_MAX, Call, Headers
+from toque.wire.client import Call, Headers
+from toque.wire.connection import HEAD_BYTES_MAX
 from toque.wire.connections import Connections, encode_head
 
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"
@@ -192,6 +193,35 @@ async def test_a_second_answer_nobody_asked_for_ends_the_connection() -> None:
     async with connected(answer(PLAIN + PLAIN)) as connections:
         assert (await send(connections)).body == b"hello"
         assert not connections._idle
+
+
+async def test_answers_that_begin_alike_are_told_apart() -> None:
+    bodies = [b"hello", b"good bye", b"", b"hello"]
+    answers = iter([b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: %d\r\n\r\n%b" % (len(b), b) for b in bodies])
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for whole in answers:
+            await read_request(reader)
+            writer.write(whole)
+
+    async with connected(script) as connections:
+        assert [(await send(connections)).body for _ in bodies] == bodies
+        assert len(connections._open) == 1
+
+
+async def test_a_familiar_answer_may_be_aborted_at_its_head() -> None:
+    class Averse(Heard):
+        def on_head(self, status: int, headers: Headers) -> None:
+            self.abort()
+            self.over.set()
+
+    async with connected(answer_plainly) as connections:
+        for heard in (Heard(), Heard(), Averse()):
+            connections.send(heard, encode_head(connections.endpoint, "GET", "/x") + b"\r\n")
+            async with asyncio.timeout(20):
+                await heard.over.wait()
+        assert heard.body == b""
+        await until(lambda: not connections._open)
 
 
 async def test_aborting_closes_the_socket_at_once_at_every_stage() -> None:

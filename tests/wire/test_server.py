@@ -26,7 +26,7 @@ def answer(connection: Incoming, body: bytes) -> None:
 
 def echo(request: Request, connection: Incoming) -> None:
     """Answer at once with what was asked."""
-    answer(connection, b"%b %b %b" % (request.method, request.target, request.body))
+    answer(connection, b"%b %b %b" % (request.head.method, request.head.target, request.body))
 
 
 class Held:
@@ -42,7 +42,7 @@ class Held:
 
     def release(self) -> None:
         request, connection = self.open.pop(0)
-        answer(connection, request.target)
+        answer(connection, request.head.target)
 
     def client_left(self) -> None:
         self.heard.append("left")
@@ -151,7 +151,7 @@ async def test_h01_ambiguous_requests_are_refused_and_nothing_behind_them_is_ser
     served = []
 
     def note(request: Request, connection: Incoming) -> None:
-        served.append(request.target)
+        served.append(request.head.target)
         answer(connection, b"")
 
     async with serving(note) as server, raw(server.port) as client:

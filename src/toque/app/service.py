@@ -63,7 +63,7 @@ async def _serve(spec: ServiceSpec, announce: Announce) -> int:
         metrics = Metrics()
         gateway = await stack.enter_async_context(_open_gateway(spec, fleet, metrics))
         admin = await _open_admin(spec, fleet, gateway, metrics, stack)
-        _settle_collector()
+        settle_collector()
         announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
         first = await signals.first()
         return await _drain(spec, fleet, gateway, signals, first, announce)
@@ -87,7 +87,7 @@ async def _drain(
     return 128 + second.result()
 
 
-def _settle_collector() -> None:
+def settle_collector() -> None:
     """Take what was made for good out of the garbage collector's sight."""
     gc.collect()
     gc.freeze()

@@ -110,11 +110,10 @@ class Fleet:
             out.append(Refuse(ticket.id, RefusalReason.MODEL_NOT_FOUND, 0.0))
         elif self.is_draining:
             out.append(Refuse(ticket.id, RefusalReason.DRAINING, spread(1.0, ticket.id)))
-        else:
-            if pool.arrive(ticket, now, out):
-                self._note(pool)
-                if pool.supply.shortage and not pool.supply.roster.live:
-                    self._make_room(now, out)
+        elif pool.arrive(ticket, now, out):
+            self._note(pool)
+            if pool.supply.shortage and not pool.supply.roster.live:
+                self._make_room(now, out)
 
     def _ended(self, event: Finished | Failed | Abandoned, now: float, out: list[Effect]) -> None:
         journey = self.journeys.get(event.ticket_id)

@@ -55,14 +55,14 @@ class ColdRoutes:
         1. Without a key no word about what exists, but that we live. 2. Inference while the gateway drains. 3. A path
         that is not there. 4. A method that is not.
         """
-        path = request.path
+        path = request.head.path
         caller = EVERYBODY if path in OPEN else self._identify(request)  # 1
-        if path in HOT and request.method == b"POST":  # 2
+        if path in HOT and request.head.method == b"POST":  # 2
             raise RefusedError(RefusalReason.DRAINING, 1.0)
         is_model = path.startswith(_MODEL) and len(path) > len(_MODEL)
         if path not in HOT and path not in self._readings and not is_model:  # 3
             raise CallerError("There is nothing at this path.", status=404, code="not_found")
-        if request.method not in _READS or path in HOT:  # 4
+        if request.head.method not in _READS or path in HOT:  # 4
             message = f"This path answers {allowed_methods(path)} only."
             raise CallerError(message, status=405, code="method_not_allowed")
         if is_model:

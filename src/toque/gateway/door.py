@@ -11,6 +11,7 @@ from toque.gateway.auth import Caller, KeyRing, check_model
 from toque.gateway.openai import SHAPES, BodyReader
 from toque.gateway.relay import Errand
 from toque.model.errors import CallerError
+from toque.model.value import value
 from toque.ports import Dialect
 from toque.wire.client import Headers
 from toque.wire.request import Request
@@ -19,6 +20,19 @@ TIMEOUT_MS_MAX = 24 * 3600 * 1000
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@value
+class Entry:
+    """What the head of a request says, and the keys it was checked with. It stays true while these are the keys.
+
+    `fields` are header fields for the replica, each with its CRLF.
+    """
+
+    keys: KeyRing
+    caller: Caller
+    fields: bytes
+    timeout_s: float
 
 
 class Door:
@@ -31,25 +45,27 @@ class Door:
 
     def identify(self, request: Request) -> Caller:
         """Find the caller. Raises `CallerError` (401)."""
-        return self._keys.identify(request.headers)
+        return self._keys.identify(request.head.headers)
 
     def admit(self, request: Request, path: str, request_id: bytes, now: float) -> Errand:
-        """Check a request to one of the inference paths. Raises `CallerError`."""
-        headers = request.headers
-        caller = self._keys.identify(headers)
-        check_form(headers)
+        """Check a request to one of the inference paths. Raises `CallerError`.
+
+        A head that came before on its connection, and passed, is not looked at again.
+        """
+        entry = request.head.notes
+        if not isinstance(entry, Entry) or entry.keys is not self._keys:
+            request.head.notes = entry = self._enter(request.head.headers)
+        caller = entry.caller
         ask = self._readers[path].read(request.body)
         check_model(caller, ask.model)
-        return Errand(
-            ask=ask,
-            path=path,
-            fields=_passed_fields(headers, request_id),
-            request_id=request_id,
-            tenant=caller.tenant,
-            service_class=caller.cap(ask.service_class),
-            arrived_at=now,
-            deadline=now + min(self._request_s, _timeout_s(headers)),
-        )
+        fields = b"x-request-id: %b\r\n%b" % (request_id, entry.fields)
+        service_class = caller.cap(ask.service_class)
+        return Errand(ask, path, fields, request_id, caller.tenant, service_class, now, now + entry.timeout_s)
+
+    def _enter(self, headers: Headers) -> Entry:
+        caller = self._keys.identify(headers)
+        check_form(headers)
+        return Entry(self._keys, caller, _trace(headers), min(self._request_s, _timeout_s(headers)))
 
 
 def name_request(headers: Headers) -> bytes:
@@ -85,9 +101,7 @@ def _timeout_s(headers: Headers) -> float:
     return int(text) / 1000
 
 
-def _passed_fields(headers: Headers, request_id: bytes) -> bytes:
-    """The only header fields that reach a replica: the id, and a well-formed trace."""
+def _trace(headers: Headers) -> bytes:
+    """The only header field of the client's that reaches a replica: a well-formed trace."""
     trace = headers.get(b"traceparent")
-    if trace is not None and _TRACEPARENT.fullmatch(trace):
-        return b"x-request-id: %b\r\ntraceparent: %b\r\n" % (request_id, trace)
-    return b"x-request-id: %b\r\n" % request_id
+    return b"traceparent: %b\r\n" % trace if trace is not None and _TRACEPARENT.fullmatch(trace) else b""

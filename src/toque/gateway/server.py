@@ -96,9 +96,10 @@ class Gateway:
 
     def handle(self, request: Request, connection: Incoming) -> Exchange | None:
         """Answer one request: the handler of its server."""
-        path = HOT.get(request.target)
-        request_id = name_request(request.headers)
-        if path is None or request.method != b"POST" or self._is_draining:
+        head = request.head
+        path = HOT.get(head.target)
+        request_id = name_request(head.headers)
+        if path is None or head.method != b"POST" or self._is_draining:
             self._answer(request, connection, request_id)
             return None
         try:
@@ -106,7 +107,7 @@ class Gateway:
         except ToqueError as error:
             self._refuse(error, request, connection, request_id)
             return None
-        relay = Relay(self._around, errand, Outlet(connection, request_id, is_chunked=not request.is_http_1_0))
+        relay = Relay(self._around, errand, Outlet(connection, request_id, is_chunked=not head.is_http_1_0))
         relay.start()
         return relay
 
@@ -123,15 +124,15 @@ class Gateway:
                 request_id,
                 b"connection: close\r\n" if connection.is_last else b"",
                 len(body),
-                b"" if request.method == b"HEAD" else body,
+                b"" if request.head.method == b"HEAD" else body,
             )
         )
         connection.finish()
-        if request.path not in PROBES and self._around.access is not None:
-            self._around.access.write(Served(request_id.decode("ascii"), route_label(request.path), 200, "ok"))
+        if request.head.path not in PROBES and self._around.access is not None:
+            self._around.access.write(Served(request_id.decode("ascii"), route_label(request.head.path), 200, "ok"))
 
     def _refuse(self, error: ToqueError, request: Request, connection: Incoming, request_id: bytes) -> None:
-        path = request.path
+        path = request.head.path
         allow = b"allow: %b\r\n" % allowed_methods(path).encode("ascii") if error.status == 405 else b""
         connection.write(encode_error(error, request_id, closes=connection.is_last, fields=allow))
         connection.finish()

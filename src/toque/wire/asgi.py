@@ -89,18 +89,18 @@ class AsgiExchange:
             self._end()
 
     def _scope(self) -> Message:
-        path, _, query = self._request.target.partition(b"?")
+        path, _, query = self._request.head.target.partition(b"?")
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.0" if self._request.is_http_1_0 else "1.1",
-            "method": self._request.method.decode("ascii"),
+            "http_version": "1.0" if self._request.head.is_http_1_0 else "1.1",
+            "method": self._request.head.method.decode("ascii"),
             "scheme": "http",
             "path": unquote_to_bytes(path).decode("utf-8", "replace"),
             "raw_path": path,
             "query_string": query,
             "root_path": "",
-            "headers": list(self._request.headers.items()),
+            "headers": list(self._request.head.headers.items()),
             "client": (self._connection.peer, 0),
             "server": None,
         }
@@ -127,7 +127,7 @@ class AsgiExchange:
         kept = [(name.lower(), content) for name, content in fields if name.lower() not in _OURS]
         names = {name for name, _ in kept}
         has_length = b"content-length" in names or status in {204, 304}
-        self._is_chunked = not has_length and not self._request.is_http_1_0
+        self._is_chunked = not has_length and not self._request.head.is_http_1_0
         lines = [b"HTTP/1.1 %d %b" % (status, REASON_PHRASES.get(status, b"Unknown"))]
         lines += [b"%b: %b" % field for field in kept]
         if self._is_chunked:
@@ -140,7 +140,7 @@ class AsgiExchange:
         """Write a piece, the head before the first of them, all in one."""
         head, self._head = self._head, b""
         self._has_begun = True
-        if self._request.method == b"HEAD":
+        if self._request.head.method == b"HEAD":
             body = b""
         elif self._is_chunked:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if is_more else b"0\r\n\r\n")

@@ -12,7 +12,8 @@ from functools import cache
 
 from toque.model.endpoint import Endpoint
 from toque.model.ticket import FailureKind
-from toque.wire.client import Call, Connection
+from toque.wire.client import Call
+from toque.wire.connection import Connection
 
 
 class Connections:

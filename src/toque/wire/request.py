@@ -14,10 +14,13 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"x-api-key"})
 
 
-class Request:
-    """Method, target, header fields (names in lower case) and the whole body."""
+class Head:
+    """Method, target and header fields: names in lower case, without `content-length`, which the reader has dealt with.
 
-    __slots__ = ("body", "headers", "is_http_1_0", "keeps_alive", "method", "target")
+    A head that comes again on its connection is the same object, so `notes` can keep what the handler found out about it.
+    """
+
+    __slots__ = ("headers", "is_http_1_0", "keeps_alive", "method", "notes", "target")
 
     def __init__(self, method: bytes, target: bytes, headers: Headers, *, is_http_1_0: bool = False) -> None:
         self.method = method
@@ -25,12 +28,22 @@ class Request:
         self.headers = headers
         self.is_http_1_0 = is_http_1_0
         self.keeps_alive = True
-        self.body = b""
+        self.notes: object | None = None
 
     @property
     def path(self) -> bytes:
         """The target without its query; raw, nothing decoded or normalised."""
         return self.target.partition(b"?")[0]
+
+
+class Request:
+    """A head and the whole body."""
+
+    __slots__ = ("body", "head")
+
+    def __init__(self, head: Head, body: bytes = b"") -> None:
+        self.head = head
+        self.body = body
 
 
 def add_repeated(headers: Headers, name: bytes, content: bytes) -> None:
@@ -40,29 +53,29 @@ def add_repeated(headers: Headers, name: bytes, content: bytes) -> None:
     headers[name] = b"%b, %b" % (headers[name], content)
 
 
-def check_head(request: Request, limits: LimitSpec) -> None:
+def check_head(head: Head, limits: LimitSpec) -> None:
     """Raise `CallerError` for a head that breaks a rule or a limit. The parser has refused other ambiguities before."""
-    headers = request.headers
-    if len(request.target) > limits.url_bytes_max:
+    headers = head.headers
+    if len(head.target) > limits.url_bytes_max:
         raise CallerError(f"The URL is longer than {limits.url_bytes_max} bytes.", status=414, code="uri_too_long")
     if len(headers) > limits.header_fields_max:
         raise too_many_header_bytes(limits)
     host = headers.get(b"host")
     if host is None:
-        if not request.is_http_1_0:
+        if not head.is_http_1_0:
             raise CallerError("The header field Host is missing.")
     elif _HOST.fullmatch(host) is None:
         raise CallerError("The header field Host is malformed; it must be a name or an address, and maybe a port.")
     if b"transfer-encoding" in headers:
-        _check_transfer_encoding(request)
+        _check_transfer_encoding(head)
     elif int(headers.get(b"content-length", 0)) > limits.body_bytes_max:
         raise body_too_large(limits)
 
 
-def _check_transfer_encoding(request: Request) -> None:
-    if request.is_http_1_0 or b"content-length" in request.headers:
+def _check_transfer_encoding(head: Head) -> None:
+    if head.is_http_1_0 or b"content-length" in head.headers:
         raise CallerError("Transfer-Encoding does not go with HTTP/1.0 or with Content-Length.")
-    if request.headers[b"transfer-encoding"].lower() != b"chunked":
+    if head.headers[b"transfer-encoding"].lower() != b"chunked":
         raise CallerError("The only Transfer-Encoding understood here is chunked.")
 
 

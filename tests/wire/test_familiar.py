@@ -1,0 +1,119 @@
+"""Heads that came before: what is recognised means what it meant, and everything else is parsed."""
+
+import pytest
+
+from toque.model.errors import CallerError
+from toque.model.service_spec import LimitSpec
+from toque.wire.familiar import HEAD_BYTES_MAX, PATIENCE, FamiliarHead
+from toque.wire.reader import RequestReader
+from toque.wire.request import Request
+
+HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX-Api-Key: %b\r\n\r\n"
+
+
+def message(body: bytes, key: bytes = b"secret") -> bytes:
+    return HEAD % (len(body), key) + body
+
+
+def known(first: bytes, body_bytes: int) -> FamiliarHead[str]:
+    head: FamiliarHead[str] = FamiliarHead()
+    head.learn(first, body_bytes, "known")
+    return head
+
+
+def test_a_head_is_recognised_whatever_the_length_of_its_body() -> None:
+    head = known(message(b"hello"), 5)
+    assert head.meaning == "known"
+    assert head.body_of(message(b"hello")) == b"hello"
+    assert head.body_of(message(b"x" * 1000)) == b"x" * 1000
+    assert head.body_of(message(b"")) == b""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        message(b"hello", b"secreT"),
+        message(b"hello")[:-1],
+        message(b"hello") + b"P",
+        message(b"hello") + message(b"hello"),
+        message(b"hello").replace(b"POST", b"PUT"),
+        message(b"hello").replace(b": 5", b": +5"),
+        message(b"hello").replace(b": 5", b": "),
+        message(b"hello").replace(b": 5\r", b": 5\n"),
+        message(b"hello").replace(b": 5", b": 5, 5"),
+        message(b"hello").replace(b": 5", b": 0000000000005"),
+        message(b"hello")[:40],
+        b"",
+    ],
+)
+def test_what_differs_in_anything_else_or_is_not_exactly_one_message_is_left_to_the_parser(other: bytes) -> None:
+    assert known(message(b"hello"), 5).body_of(other) is None
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST /a HTTP/1.1\r\nContent-Length: 5\r\nX: %b\r\n\r\nhello" % (b"x" * HEAD_BYTES_MAX),
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"hello",
+    ],
+)
+def test_a_head_that_tells_its_length_in_no_plain_way_is_not_learnt(first: bytes) -> None:
+    assert known(first, 5).meaning is None
+
+
+def test_a_connection_whose_heads_are_always_new_stops_to_learn_them() -> None:
+    head: FamiliarHead[int] = FamiliarHead()
+    for number in range(PATIENCE + 1):
+        head.learn(message(b"hello", b"key-%d" % number), 5, number)
+    assert head.meaning == PATIENCE - 1
+    assert head.body_of(message(b"hello", b"key-%d" % (PATIENCE - 1))) == b"hello"
+    head.learn(message(b"hello", b"another"), 5, 99)
+    assert head.meaning == 99, "one was recognised: it is worth learning again"
+
+
+def test_a_reader_with_a_memory_reads_what_one_without_reads() -> None:
+    sent = [
+        message(b"one"),
+        message(b"three"),
+        message(b"three", b"another"),
+        b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n",
+        message(b"four") + message(b"five!"),
+        b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nhey",
+        message(b"six"),
+    ]
+    reader = RequestReader(LimitSpec())
+    for data in sent:
+        reader.feed(data)
+        found = [_told(item) for item in reader.ready]
+        reader.ready.clear()
+        fresh = RequestReader(LimitSpec())
+        fresh.feed(data)
+        assert found == [_told(item) for item in fresh.ready]
+
+
+def test_a_recognised_body_keeps_to_the_limit() -> None:
+    reader = RequestReader(LimitSpec(body_bytes_max=5))
+    reader.feed(message(b"hello"))
+    reader.ready.clear()
+    reader.feed(message(b"hello!"))
+    [refusal] = reader.ready
+    assert isinstance(refusal, CallerError)
+    assert refusal.status == 413
+
+
+def test_an_idle_reader_remembers_nobodys_body() -> None:
+    reader = RequestReader(LimitSpec())
+    for _ in range(3):
+        reader.feed(message(b"secret words"))
+        reader.ready.clear()
+    assert b"secret words" not in reader._familiar._before + reader._familiar._after
+
+
+def _told(item: Request | CallerError) -> tuple[bytes, bytes, dict[bytes, bytes], bytes]:
+    assert isinstance(item, Request)
+    return item.head.method, item.head.target, item.head.headers, item.body
