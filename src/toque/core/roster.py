@@ -17,7 +17,6 @@ class Roster:
     """
 
     __slots__ = (
-        "_place",
         "_router",
         "_slots",
         "choose",
@@ -34,7 +33,6 @@ class Roster:
     def __init__(self, slots: int, router: Router) -> None:
         self._slots = slots
         self._router = router
-        self._place = router.place
         self.choose = router.choose
         """Asks the router for a replica with a free slot, rather not the one named: its own method, for each request asks."""
         self.replicas: dict[int, Replica] = {}
@@ -50,6 +48,7 @@ class Roster:
         """Give replicas that are ordered from now on other slots, and ask another router."""
         self._slots = slots
         self._router = router
+        self.choose = router.choose
         for replica in self.replicas.values():
             router.place(replica)
 
@@ -83,7 +82,7 @@ class Roster:
         replica.in_flight += 1
         replica.idle_since = None
         self.in_flight += 1
-        self._place(replica)
+        self._router.place(replica)
 
     def free_slot(self, replica: Replica, now: float) -> None:
         """Empty one slot."""
@@ -91,7 +90,7 @@ class Roster:
         self.in_flight -= 1
         if not replica.in_flight:
             replica.idle_since = now
-        self._place(replica)
+        self._router.place(replica)
 
     def surplus(self) -> list[Replica]:
         """Ready replicas, the one to miss least first: fewest in flight, then the youngest."""

@@ -109,7 +109,7 @@ class FakeEngine:
         return self._server
 
     def _handle(self, request: Request, connection: Incoming) -> Exchange:
-        if request.path in PROBES:
+        if request.head.path in PROBES:
             return self._natural(request, connection)
         self.requests.append(_received(request))
         answer = self._next(request)
@@ -132,5 +132,5 @@ def _following(script: Script) -> Callable[[Request], Answer]:
 
 
 def _received(request: Request) -> Received:
-    fields = {name.decode("latin-1"): content.decode("latin-1") for name, content in request.headers.items()}
-    return Received(request.method.decode("latin-1"), request.target.decode("latin-1"), fields, request.body)
+    fields = {name.decode("latin-1"): content.decode("latin-1") for name, content in request.head.headers.items()}
+    return Received(request.head.method.decode("latin-1"), request.head.target.decode("latin-1"), fields, request.body)
