@@ -1,7 +1,7 @@
 """One call to one replica on behalf of a relay. A retry is a new attempt, so nothing of an old one can leak into it.
 
-Law: what is no answer is recognised before a byte of it reaches the client; bytes of an answer pass unparsed but for the
-marks in `events`.
+Law: what is no answer is recognised before a byte of it reaches the client; bytes of an answer pass as they came, once
+`events` has looked at them.
 """
 
 from abc import abstractmethod
@@ -117,7 +117,7 @@ class StreamAttempt(Attempt):
         try:
             data = self._events.feed(data)
         except StreamFaultError as fault:
-            self._fail(fault)
+            self._fail(fault, unreadable=broken())
             return
         if data:
             if not self.has_begun:
@@ -130,7 +130,7 @@ class StreamAttempt(Attempt):
         try:
             rest = events.rest()
         except StreamFaultError as fault:
-            self._fail(fault)
+            self._fail(fault, unreadable=lost(FailureKind.LOST))  # cut in the middle of its last event
             return
         if rest:
             self._pass_on(rest)
@@ -141,11 +141,11 @@ class StreamAttempt(Attempt):
             self._pass_on(b"data: [DONE]\n\n")
         self.customer.answered(events.prompt_tokens, events.output_tokens)
 
-    def _fail(self, fault: StreamFaultError) -> None:
+    def _fail(self, fault: StreamFaultError, unreadable: Verdict) -> None:
         """Pass on what came well, and then be like any other replica that failed."""
         if fault.passed:
             self._pass_on(fault.passed)
-        self._give_up(judge(fault.status, self.headers, fault.body) if fault.status else broken())
+        self._give_up(judge(fault.status, self.headers, fault.body) if fault.status else unreadable)
 
     def _begin(self) -> None:
         self.has_begun = True
