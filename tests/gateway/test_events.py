@@ -72,6 +72,7 @@ BROKEN = (
     b'data: {"a" 1}\n\n',
     b"data: \xff\n\n",
     b"data: hello\n\n",
+    b'data: {"id":"\xc3("}\n\n',
     b"data: []\n\n",
     b"data: " + b"[" * 100_000 + b"\n\n",
 )

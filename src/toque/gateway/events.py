@@ -82,6 +82,8 @@ class EventStream:
         if not data.endswith(b"\n\n"):
             data = self._hold_back(data)
         try:
+            if not data.isascii():
+                data.decode()  # msgspec does not look into the texts that it passes over
             if data.find(b"\n") == len(data) - 2:
                 _prove(data[6:])
             else:
@@ -140,6 +142,7 @@ def _read_each(data: bytes) -> Iterator[_Chunk]:
         text = _text(data[start : boundary.start()])
         if text not in {b"", b"[DONE]"}:
             try:
+                text.decode()
                 chunk = _decode(text)
             except _UNREADABLE:
                 raise StreamFaultError(data[:start]) from None
