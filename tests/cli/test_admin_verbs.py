@@ -1,4 +1,4 @@
-"""`toque ps` and `toque why` against a real admin listener."""
+"""`toque ps`, `toque why` and `toque reload` against a real admin listener."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import pytest
 from tests.cli.screen import Screen
 from toque.cli.exits import Exit
 from toque.gateway.admin import AdminSources, admin_app
+from toque.model.announcement import Reloaded
 from toque.model.messages import (
     Arrived,
     Decision,
@@ -53,10 +54,16 @@ def _explain() -> Explainer:
     return Explainer(lambda: _STEPS, lambda: {"chat", "org/cold"}, {"req_abc": 17}.get)
 
 
+async def _reload(is_dry_run: bool) -> Reloaded:
+    return Reloaded(("- a = 1", "+ a = 2"), ("chat: goes by the new settings",), is_dry_run)
+
+
 @pytest.fixture
 async def admin() -> AsyncIterator[Mapping[str, str]]:
     """An environment that points at an admin listener."""
-    sources = AdminSources(lambda: _FLEET, lambda one: _STATUS[one], _explain().why, lambda: (b"", "text/plain"))
+    sources = AdminSources(
+        lambda: _FLEET, lambda one: _STATUS[one], _explain().why, lambda: (b"", "text/plain"), _reload
+    )
     handler = AsgiHandler(admin_app(sources))
     server = await serve(("127.0.0.1", 0), handler, LimitSpec())
     yield {"TOQUE_ADMIN_LISTEN": f"127.0.0.1:{server.port}"}
@@ -82,6 +89,16 @@ async def test_ps_shows_pools_replicas_and_the_last_decision(admin: Mapping[str,
     assert "loading 40%" in lines[5]
     assert "org/cold  crash_loop (exited with 1)" in lines
     assert screen.said == "free: 838 MiB of 1.0 GiB memory, 0 of 2 cores\n"
+
+
+async def test_reload_shows_the_difference_and_what_it_means(admin: Mapping[str, str]) -> None:
+    ended, screen = await _run(admin, "reload")
+    assert ended == Exit.DONE
+    assert screen.shown.splitlines() == ["- a = 1", "+ a = 2", "chat: goes by the new settings"]
+    _, screen = await _run(admin, "reload", "--dry-run")
+    assert screen.shown.splitlines()[-1] == "a dry run: nothing was changed"
+    _, screen = await _run(admin, "reload", "--dry-run", "--json")
+    assert json.loads(screen.shown)["is_dry_run"]
 
 
 async def test_ps_gives_a_program_everything(admin: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from tests.cli.screen import Screen
 from toque.cli.exits import Exit
 from toque.cli.parser import parse
 from toque.cli.progress import Announcer, JsonAnnouncer
-from toque.cli.up import read_settings
+from toque.cli.up import settings_reader
 from toque.config.read import read_config
 from toque.model.announcement import (
     Announcement,
@@ -22,6 +22,7 @@ from toque.model.announcement import (
     ModelFailed,
     ModelReady,
 )
+from toque.model.errors import ConfigError
 
 _START: list[Announcement] = [
     Assumed("capacity: 3.2 GiB of memory and 2 cores for replicas"),
@@ -90,10 +91,13 @@ def test_a_program_gets_each_step_as_json(screen: Screen) -> None:
 def test_a_source_alone_looks_for_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: Screen) -> None:
     (tmp_path / "toque.toml").write_text('listen = "127.0.0.1:1"\n')
     monkeypatch.chdir(tmp_path)
-    spec = read_settings(_args("./other.gguf", "--model-name", "mine"), screen.terminal)
+    read = settings_reader(_args("./other.gguf", "--model-name", "mine"), screen.terminal)
+    spec = read()
     (model,) = spec.models
     assert (model.pool.name, model.agent.source, spec.listen) == ("mine", "./other.gguf", "127.0.0.1:8080")
-    assert "no file" in screen.said
+    assert read.path is None
+    with pytest.raises(ConfigError, match="no settings file"):
+        read.again()
 
 
 def test_without_a_source_the_file_here_is_read_and_flags_beat_it(
@@ -101,10 +105,12 @@ def test_without_a_source_the_file_here_is_read_and_flags_beat_it(
 ) -> None:
     (tmp_path / "toque.toml").write_text('listen = "127.0.0.1:1"\ndrain_s_max = 7\n')
     monkeypatch.chdir(tmp_path)
-    spec = read_settings(_args("--listen", "127.0.0.1:2", "--record-journal", "day.jsonl"), screen.terminal)
+    read = settings_reader(_args("--listen", "127.0.0.1:2", "--record-journal", "day.jsonl"), screen.terminal)
+    spec = read()
     assert (spec.listen, spec.drain_s_max, spec.records.journal) == ("127.0.0.1:2", 7.0, "day.jsonl")
     assert spec.origins["listen"] == "--listen"
-    assert "settings: toque.toml" in screen.said
+    (tmp_path / "toque.toml").write_text("drain_s_max = 8\n")
+    assert (read.again().listen, read.again().drain_s_max) == ("127.0.0.1:2", 8.0)
 
 
 def test_another_address_than_loopback_without_keys_is_refused_with_both_ways_out(screen: Screen) -> None:

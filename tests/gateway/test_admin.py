@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from toque.gateway.admin import AdminSources, admin_app
+from toque.model.announcement import Reloaded
+from toque.model.errors import ConfigError
 from toque.model.resources import Resources
 from toque.model.service_spec import LimitSpec
 from toque.model.spec import ColdStart
@@ -47,6 +49,12 @@ def _why(subject: str) -> Mapping[str, object] | None:
     return {"kind": "pool", "pool": subject} if subject == "org/chat" else None
 
 
+async def _reload(is_dry_run: bool) -> Reloaded:
+    if is_dry_run:
+        return Reloaded(("- models.chat.slots = 1", "+ models.chat.slots = 2"), ("chat: restarts",), is_dry_run)
+    raise ConfigError("slots must be a number.", where="toque.toml:4:1", fix="slots = 2")
+
+
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
     sources = AdminSources(
@@ -54,6 +62,7 @@ async def door() -> AsyncIterator[Door]:
         status=lambda replica_id: ReplicaStatus(pid=4000 + replica_id, memory_bytes=2048),
         why=_why,
         metrics=lambda: (b"toque_up 1\n", "text/plain; version=1.0.0"),
+        reload=_reload,
     )
     handler = AsgiHandler(admin_app(sources))
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -127,6 +136,20 @@ async def test_nothing_can_be_changed(door: Door, method: str) -> None:
     status, headers, body = await door.ask("/admin/v1/pools", method)
     assert (status, json.loads(body)["error"]["code"]) == (405, "method_not_allowed")
     assert "GET" in headers["allow"]
+
+
+async def test_a_reload_says_what_changes_or_what_is_wrong_and_where(door: Door) -> None:
+    status, _, body = await door.ask("/admin/v1/reload?dry_run=1", "POST")
+    assert (status, json.loads(body)["consequences"]) == (200, ["chat: restarts"])
+    status, _, body = await door.ask("/admin/v1/reload", "POST")
+    error = json.loads(body)["error"]
+    assert (status, error["code"]) == (422, "invalid_config")
+    assert error["message"] == "slots must be a number. (toque.toml:4:1) slots = 2"
+
+
+async def test_a_reload_is_no_reading(door: Door) -> None:
+    status, headers, _ = await door.ask("/admin/v1/reload")
+    assert (status, headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/v1/pools/", "/admin/v1/pools/../../etc"])

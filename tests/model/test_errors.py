@@ -41,6 +41,8 @@ def test_a_caller_error_may_be_any_client_status() -> None:
 def test_a_config_error_says_where_and_how_to_fix_it() -> None:
     error = ConfigError("slots must be a number", where="toque.toml:4", fix="slots = 2")
     assert (error.where, error.fix) == ("toque.toml:4", "slots = 2")
+    assert error.told() == "slots must be a number (toque.toml:4) slots = 2"
+    assert ConfigError("slots must be a number").told() == "slots must be a number"
 
 
 @pytest.mark.parametrize("reason", RefusalReason)

@@ -11,7 +11,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
 
-from toque.app.fleet import Announce, OpenFleet, open_fleet
+from toque.app.fleet import OpenFleet, open_fleet
+from toque.app.lineup import Announce
 from toque.app.machine import measure_machine
 from toque.app.plan import fill_capacity, settle_threads
 from toque.model.agent_spec import ModelSpec

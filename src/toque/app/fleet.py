@@ -5,27 +5,23 @@ Law: what it opens it closes, in reverse order, also when opening fails half-way
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from toque import __version__
-from toque.agents import agent_kind
-from toque.agents.embedded import EMBEDDED_NAME, find_or_fetch
-from toque.app.machine import measure_machine
-from toque.app.plan import fill_capacity, model_identity, plan_fleet, settle_threads
+from toque.app.lineup import Announce, Lineup, line_up, line_up_anew
+from toque.app.plan import model_identity
 from toque.app.plugins import Plugins
 from toque.app.progress import Progress
 from toque.app.state import state_dir
 from toque.config.read import find_config, read_config
-from toque.config.secret import read_secret
 from toque.drivers import open_driver
 from toque.drivers.site import Site
-from toque.model.agent_spec import ModelSpec, Secret
-from toque.model.announcement import Announcement, Assumed, Fetching
+from toque.model.agent_spec import ModelSpec
 from toque.model.endpoint import Endpoint
 from toque.model.errors import CallerError
+from toque.model.messages import SpecChanged
 from toque.model.service_spec import ServiceSpec
 from toque.ports import AgentKind, Dialect, Driver, InferenceAgent, Journal, ReplicaAgent
 from toque.records.journal import Header, JournalFile, JournalRing
@@ -33,19 +29,43 @@ from toque.records.ledger import Ledger
 from toque.runtime.agent import PooledAgent
 from toque.runtime.controller import Controller
 
-Announce = Callable[[Announcement], None]
-
 
 class OpenFleet:
-    """Made by `open_fleet`. `controller` is for those who serve it further; applications use `agent`."""
+    """Made by `open_fleet`. `controller` is for those who serve it further; applications use `agent`.
 
-    def __init__(self, models: tuple[ModelSpec, ...], controller: Controller, ring: JournalRing) -> None:
-        self.models = {model.pool.name: model for model in models}
-        self.kinds = {name: kind_of(model) for name, model in self.models.items()}
-        self.controller = controller
-        self.ring = ring
+    `lineup` is what is served now.
+    """
+
+    def __init__(self, lineup: Lineup, home: Path, ledger: Ledger, announce: Announce, stack: AsyncExitStack) -> None:
+        self.lineup = lineup
+        self._home = home
+        self._ledger = ledger
+        self._announce = announce
+        self._plugins = Plugins(lineup.fleet)
         self._connected: dict[int, tuple[Endpoint, ReplicaAgent]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self.ring = JournalRing(lineup.spec.records.journal_ring)
+        progress = Progress(announce)
+        born = asyncio.get_running_loop().time()
+        self.controller = Controller(
+            lineup.fleet,
+            _journal(lineup.spec, self.ring, Header(__version__, born, lineup.fleet), stack),
+            (ledger, progress),
+            self._plugins.policies,
+            self._plugins.routers,
+            born=born,
+        )
+        self._drivers = _Drivers(self._site(progress, home), lineup.spec.driver)
+
+    @property
+    def models(self) -> Mapping[str, ModelSpec]:
+        """The models served now, by name."""
+        return self.lineup.models
+
+    @property
+    def kinds(self) -> Mapping[str, AgentKind]:
+        """The kind of agent of each."""
+        return self.lineup.kinds
 
     @property
     def dialects(self) -> Mapping[str, Dialect]:
@@ -59,10 +79,47 @@ class OpenFleet:
             raise CallerError(f"There is no model {name!r}; there is {known}.", status=404, code="model_not_found")
         return PooledAgent(name, self.controller, lambda replica, endpoint: self._connect(name, replica, endpoint))
 
+    # ---- its life
+
+    def open(self) -> None:
+        """Begin: replicas that are to be warm are started now."""
+        self.controller.open(self._staffed(self.lineup))
+
+    async def line_up(self, spec: ServiceSpec) -> Lineup:
+        """Say what other settings come to, and change nothing. Raises `ConfigError` for what could not be served."""
+        lineup = await line_up_anew(self.lineup, spec, self._home, self._announce, self._ledger)
+        self._plugins.load(lineup.fleet)
+        return lineup
+
+    def change(self, lineup: Lineup) -> None:
+        """Serve another lineup from now on. Raises `ConfigError` where a driver cannot be opened, before any change."""
+        staff = self._staffed(lineup)
+        renewed = self.lineup.renewed_by(lineup)
+        self.lineup = lineup
+        self._ledger.follow(identities(lineup))
+        self.controller.reload(SpecChanged(lineup.fleet, renewed), staff)
+
     async def close(self) -> None:
-        """End the connections that agents of this fleet keep."""
-        self._drop(list(self._connected))
-        await asyncio.gather(*self._closing)
+        """Stop: no more steps, then no more replicas, then the connections that agents of this fleet keep."""
+        await self.controller.close()
+        try:
+            await self._drivers.close()
+        finally:
+            self._drop(list(self._connected))
+            await asyncio.gather(*self._closing)
+
+    def _staffed(self, lineup: Lineup) -> dict[str, tuple[Driver, ModelSpec]]:
+        return {name: (self._drivers.of(model), model) for name, model in lineup.models.items()}
+
+    def _site(self, progress: Progress, home: Path) -> Site:
+        return Site(
+            report=self.controller.report,
+            progress=progress.loading,
+            launch=lambda model, secret: self.kinds[model.pool.name].launch(model, secret),
+            locate=lambda model: self.kinds[model.pool.name].endpoint(model.agent),
+            environment=os.environ,
+            state_dir=home,
+        )
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:
         """One agent a replica, so that its connections are used again; those of gone replicas are dropped."""
@@ -85,6 +142,28 @@ class OpenFleet:
             closing.add_done_callback(self._closing.discard)
 
 
+class _Drivers:
+    """Drivers by kind, each opened when the first model needs it: the configured one for what runs here, else `static`."""
+
+    def __init__(self, site: Site, local: str) -> None:
+        self._site = site
+        self._local = local
+        self._opened: dict[str, Driver] = {}
+
+    def of(self, model: ModelSpec) -> Driver:
+        """Return the driver of a model's replicas. Raises `ConfigError` when there is none of that name."""
+        kind = self._local if model.pool.elastic else "static"
+        if kind not in self._opened:
+            self._opened[kind] = open_driver(kind, self._site)
+        return self._opened[kind]
+
+    async def close(self) -> None:
+        """End every replica and wait until nothing is left."""
+        async with AsyncExitStack() as stack:
+            for driver in self._opened.values():
+                stack.push_async_callback(driver.close)
+
+
 @asynccontextmanager
 async def open_fleet(
     settings: str | Path | ServiceSpec | None = None, announce: Announce = lambda _: None
@@ -95,53 +174,24 @@ async def open_fleet(
     """
     spec = settings if isinstance(settings, ServiceSpec) else read_config(_path(settings), os.environ, {})
     home = state_dir(spec.records.state_dir, os.environ)
-    capacity = fill_capacity(spec.capacity, measure_machine(), lambda text: announce(Assumed(text)))
-    models = settle_threads([await _with_source(model, home, announce) for model in spec.models], capacity.cores)
     async with AsyncExitStack() as stack:
-        ledger = Ledger(home / "ledger.json", {model.pool.name: model_identity(model) for model in models})
+        ledger = Ledger(home / "ledger.json")
         stack.push_async_callback(ledger.close)
-        fleet_spec = plan_fleet(models, capacity, ledger)
-        ring = JournalRing(spec.records.journal_ring)
-        progress = Progress(announce)
-        plugins = Plugins(fleet_spec)
-        born = asyncio.get_running_loop().time()
-        controller = Controller(
-            fleet_spec,
-            _journal(spec, ring, Header(__version__, born, fleet_spec), stack),
-            (ledger, progress),
-            plugins.policies,
-            plugins.routers,
-            born=born,
-        )
-        fleet = OpenFleet(models, controller, ring)
+        lineup = await line_up(spec, home, announce, ledger)
+        ledger.follow(identities(lineup))
+        fleet = OpenFleet(lineup, home, ledger, announce, stack)
         stack.push_async_callback(fleet.close)
-        drivers = _open_drivers(spec, fleet, progress, home)
-        for driver in set(drivers.values()):
-            stack.push_async_callback(driver.close)
-        stack.push_async_callback(controller.close)
-        controller.open({name: (driver, fleet.models[name]) for name, driver in drivers.items()})
+        fleet.open()
         yield fleet
 
 
-def kind_of(model: ModelSpec) -> AgentKind:
-    """Return the kind of a model's agent. Raises `ConfigError` when there is none."""
-    return agent_kind(model.agent.agent, _read_secret)
+def identities(lineup: Lineup) -> dict[str, str]:
+    """Name what each model's measured starts depend on."""
+    return {name: model_identity(model) for name, model in lineup.models.items()}
 
 
 def _path(settings: str | Path | None) -> Path | None:
     return find_config("", os.environ) if settings is None else Path(settings)
-
-
-def _read_secret(reference: str) -> Secret:
-    return read_secret(reference, os.environ)
-
-
-async def _with_source(model: ModelSpec, home: Path, announce: Announce) -> ModelSpec:
-    """Put the embedded model's path where the settings name it, fetching it the first time."""
-    if model.agent.source != EMBEDDED_NAME:
-        return model
-    path = await find_or_fetch(home / "models", lambda ratio: announce(Fetching(EMBEDDED_NAME, ratio)))
-    return replace(model, agent=replace(model.agent, source=str(path)))
 
 
 def _journal(spec: ServiceSpec, ring: JournalRing, header: Header, stack: AsyncExitStack) -> Journal:
@@ -150,18 +200,3 @@ def _journal(spec: ServiceSpec, ring: JournalRing, header: Header, stack: AsyncE
     journal = JournalFile(ring, Path(spec.records.journal), spec.records.journal_bytes_max, header)
     stack.push_async_callback(journal.close)
     return journal
-
-
-def _open_drivers(spec: ServiceSpec, fleet: OpenFleet, progress: Progress, home: Path) -> dict[str, Driver]:
-    """One driver of each needed kind: the configured one for what runs here, `static` for what runs elsewhere."""
-    site = Site(
-        report=fleet.controller.report,
-        progress=progress.loading,
-        launch=lambda model, secret: fleet.kinds[model.pool.name].launch(model, secret),
-        locate=lambda model: fleet.kinds[model.pool.name].endpoint(model.agent),
-        environment=os.environ,
-        state_dir=home,
-    )
-    names = {name: spec.driver if model.pool.elastic else "static" for name, model in fleet.models.items()}
-    opened = {kind: open_driver(kind, site) for kind in set(names.values())}
-    return {name: opened[kind] for name, kind in names.items()}

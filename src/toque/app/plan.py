@@ -60,7 +60,7 @@ def fill_capacity(wanted: Resources, machine: Resources, announce: Callable[[str
 def _plan_pool(model: ModelSpec, ledger: Ledger) -> PoolSpec:
     if not model.pool.elastic:
         return model.pool
-    known = ledger.entry(model.pool.name)
+    known = ledger.entry(model_identity(model))
     memory_bytes = known.memory_bytes if known and known.memory_bytes else _estimate_bytes(model)
     return replace(
         model.pool,

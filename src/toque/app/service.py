@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,9 @@ from typing import BinaryIO
 import uvloop
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from toque.app.fleet import Announce, OpenFleet, open_fleet
+from toque.app.fleet import OpenFleet, open_fleet
+from toque.app.lineup import Announce
+from toque.app.reload import Reloader
 from toque.config.address import split_address
 from toque.gateway.admin import AdminSources, admin_app
 from toque.gateway.auth import KeyRing
@@ -47,26 +49,30 @@ for 11 % of the time at 256 connections, and looking through everything held req
 """
 
 
-def serve(spec: ServiceSpec, announce: Announce) -> int:
+def serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], ServiceSpec]) -> int:
     """Serve until a signal; returns the exit status: 0 after a drain, 128 + signal when told twice.
 
-    Raises `ConfigError` for settings that cannot be used here, such as a port that is taken.
+    `read_anew` reads the settings again for a reload; it may raise `ConfigError`, and blocks a thread of its own. Raises `ConfigError` for settings that cannot be used here, such as a port that is taken.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(spec, announce))
+        return runner.run(_serve(spec, announce, read_anew))
 
 
-async def _serve(spec: ServiceSpec, announce: Announce) -> int:
+async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], ServiceSpec]) -> int:
     signals = _Signals()
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(open_fleet(spec, announce))
         metrics = Metrics()
         gateway = await stack.enter_async_context(_open_gateway(spec, fleet, metrics))
-        admin = await _open_admin(spec, fleet, gateway, metrics, stack)
+        reloader = Reloader(read_anew, fleet, gateway, metrics, announce)
+        stack.push_async_callback(reloader.close)
+        admin = await _open_admin(reloader, fleet, gateway, metrics, stack)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
         settle_collector()
         announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
         first = await signals.first()
-        return await _drain(spec, fleet, gateway, signals, first, announce)
+        await reloader.close()
+        return await _drain(reloader.spec, fleet, gateway, signals, first, announce)
 
 
 async def _drain(
@@ -135,8 +141,9 @@ async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -
 
 
 async def _open_admin(
-    spec: ServiceSpec, fleet: OpenFleet, gateway: Gateway, metrics: Metrics, stack: AsyncExitStack
+    reloader: Reloader, fleet: OpenFleet, gateway: Gateway, metrics: Metrics, stack: AsyncExitStack
 ) -> Server | None:
+    spec = reloader.spec
     if spec.admin_listen == ADMIN_OFF:
         return None
     controller = fleet.controller
@@ -147,6 +154,7 @@ async def _open_admin(
         status=controller.status,
         why=explainer.why,
         metrics=lambda: _expose(collector),
+        reload=reloader.reload,
     )
     handler = AsgiHandler(admin_app(sources))
     try:

@@ -5,9 +5,9 @@ Law: the same code judges as in `toque up`: the agents' own checks, and the app'
 
 from collections.abc import Iterator, Mapping
 
-from toque.app.fleet import kind_of
+from toque.app.lineup import kind_of
 from toque.app.machine import measure_machine
-from toque.app.plan import fill_capacity, model_identity, plan_fleet, settle_threads
+from toque.app.plan import fill_capacity, plan_fleet, settle_threads
 from toque.app.state import state_dir
 from toque.cli.findings import Finding, Verdict, from_error
 from toque.cli.layout import count, size
@@ -76,5 +76,4 @@ def _plan(spec: ServiceSpec, environment: Mapping[str, str]) -> FleetSpec:
     capacity = fill_capacity(spec.capacity, measure_machine(), lambda _: None)
     models = settle_threads(spec.models, capacity.cores)
     home = state_dir(spec.records.state_dir, environment)
-    ledger = Ledger(home / "ledger.json", {model.pool.name: model_identity(model) for model in models})
-    return plan_fleet(models, capacity, ledger)
+    return plan_fleet(models, capacity, Ledger(home / "ledger.json"))

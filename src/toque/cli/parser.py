@@ -47,6 +47,11 @@ VERBS: Mapping[str, Entry] = {
         "say whether `toque up` would work here, and what to do if not",
         ("toque check", "toque check --config prod.toml", "toque check --json"),
     ),
+    "reload": Entry(
+        "toque.cli.reload",
+        "have the running service read its settings anew, and show what changes",
+        ("toque reload --dry-run", "toque reload"),
+    ),
     "ps": Entry("toque.cli.ps", "show pools and replicas of the running service", ("toque ps", "toque ps --json")),
     "why": Entry(
         "toque.cli.why",

@@ -3,6 +3,7 @@
 Law: on anything but a terminal each step is a plain line, and a ratio is told at most every quarter.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self, assert_never
@@ -18,6 +19,8 @@ from toque.model.announcement import (
     Loading,
     ModelFailed,
     ModelReady,
+    Reloaded,
+    ReloadRefused,
 )
 from toque.model.service_spec import ServiceSpec
 
@@ -128,16 +131,27 @@ class Announcer:
                 self._tell_address(url, admin_url)
             case Loading(model, ratio):
                 self._bars.move(f"loading {model}", ratio)
-            case ModelReady(model, seconds):
-                self._bars.end(f"loading {model}")
-                self._bars.say(self._paint(f"ready: {model}, after {span(seconds)}", "green"))
-            case ModelFailed(model, reason):
-                self._bars.end(f"loading {model}")
-                self._bars.say(self._paint(f"failed: {model}: {reason}", "red"))
+            case ModelReady() | ModelFailed():
+                self._tell_start(announcement)
             case Draining(seconds):
                 self._bars.say(f"draining: requests in flight may take {span(seconds)}; a second Ctrl-C ends them now")
+            case Reloaded() | ReloadRefused():
+                self._tell_reload(announcement)
             case _:
                 assert_never(announcement)
+
+    def _tell_start(self, ended: ModelReady | ModelFailed) -> None:
+        self._bars.end(f"loading {ended.model}")
+        if isinstance(ended, ModelReady):
+            self._bars.say(self._paint(f"ready: {ended.model}, after {span(ended.seconds)}", "green"))
+        else:
+            self._bars.say(self._paint(f"failed: {ended.model}: {ended.reason}", "red"))
+
+    def _tell_reload(self, ended: Reloaded | ReloadRefused) -> None:
+        if isinstance(ended, Reloaded):
+            tell_reload(ended, self._bars.say)
+        else:
+            self._bars.say(self._paint(f"not reloaded, the old settings hold: {ended.reason}", "red"))
 
     def _move(self, title: str, ratio: float) -> None:
         self._bars.move(title, ratio)
@@ -163,6 +177,16 @@ class JsonAnnouncer:
     def __call__(self, announcement: Announcement) -> None:
         """Tell one step."""
         self._terminal.show_json({"announcement": type(announcement).__name__, **asdict(announcement)})
+
+
+def tell_reload(reloaded: Reloaded, say: Callable[[str], None]) -> None:
+    """Say which settings changed and what that means."""
+    for line in (*reloaded.changes, *reloaded.consequences):
+        say(line)
+    if not reloaded.changes:
+        say("nothing has changed")
+    elif reloaded.is_dry_run:
+        say("a dry run: nothing was changed")
 
 
 def curl_line(spec: ServiceSpec, url: str) -> str:

@@ -25,6 +25,9 @@ _AWAY = "service_unavailable_error"
 CODES: Mapping[str, Told] = {
     "invalid_json": Told(400, _BAD, "The body is not a JSON object."),
     "invalid_value": Told(400, _BAD, "A field or the head of the request is not allowed so; `param` names it."),
+    "invalid_config": Told(
+        422, _BAD, "Admin listener: the settings that were read anew cannot be used; the old ones hold."
+    ),
     "context_length_exceeded": Told(400, _BAD, "The prompt does not fit into the context of the model."),
     "invalid_api_key": Told(401, "authentication_error", "No key was sent, or one that is not known."),
     "model_not_allowed": Told(403, "permission_error", "The key may not use this model."),

@@ -12,6 +12,7 @@ from toque.config.source import KeyPath, Table, TomlSource, expanded
 
 PREFIX = "TOQUE_"
 ASSUMED = "assumed"
+"""Where a model comes from that nobody named: the embedded one."""
 DEFAULT = "default"
 
 FLAGS: Mapping[str, KeyPath] = {
@@ -54,9 +55,11 @@ class Layers:
         return DEFAULT
 
     def blame(self, path: KeyPath) -> str:
-        """Say where a person must look to change the value at `path`: its origin, or the file around it."""
+        """Say where a person must look to change the value at `path`: its origin, or the place in the file."""
         origin = self.origin(path)
-        return self._source.where(path) if origin == DEFAULT and self._source else origin
+        if self._source and origin in (DEFAULT, self._source.where(path)):
+            return self._source.place(path)
+        return origin
 
     def _holds(self, path: KeyPath) -> bool:
         here: object = self.table

@@ -1,11 +1,14 @@
-"""The settings in force, one by one, for `toque config show`.
+"""The settings in force, one by one, for `toque config show`, and what differs between two configurations.
 
 Law: a reference to a secret is shown, a secret never is (none is in a spec).
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from typing import cast
 
+from toque.config.layers import DEFAULT
 from toque.model.service_spec import ServiceSpec
 
 
@@ -43,3 +46,44 @@ def _values(prefix: str, spec: object) -> Iterator[tuple[str, object]]:
             yield from _values(f"{prefix}{field.name}.", value)
         else:
             yield f"{prefix}{field.name}", sorted(value) if isinstance(value, frozenset) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that two configurations do not share; None where one of them has no such setting."""
+
+    before: Shown | None
+    after: Shown | None
+
+    @property
+    def name(self) -> str:
+        """The setting's dotted name."""
+        one = self.before or self.after
+        assert one is not None, "a change has a side"
+        return one.name
+
+    def lines(self) -> list[str]:
+        """Write it as `- NAME = BEFORE` and `+ NAME = AFTER`; of what comes or goes whole, only what was set."""
+        is_whole = self.before is not None and self.after is not None
+        sides = (("-", self.before), ("+", self.after))
+        return [
+            f"{mark} {one.name} = {_text(one.value)}"
+            for mark, one in sides
+            if one and (is_whole or one.origin != DEFAULT)
+        ]
+
+
+def changes(before: ServiceSpec, after: ServiceSpec) -> list[Change]:
+    """Return the settings that differ in value, in the order of the file's reference."""
+    old = {one.name: one for one in shown(before)}
+    new = {one.name: one for one in shown(after)}
+    found = [Change(old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])]
+    return [one for one in found if not (one.before and one.after and one.before.value == one.after.value)]
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else list(cast(Iterable[object], value))

@@ -1,4 +1,4 @@
-"""A settings file: its table, and on which line each of its keys stands.
+"""A settings file: its table, and where each of its keys stands.
 
 Law: a line number is found by reading left sides only; where that fails, the nearest table above is named.
 """
@@ -25,18 +25,22 @@ _POSITION = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 
 @dataclass(frozen=True, slots=True)
 class TomlSource:
-    """A parsed file. `lines` maps a key's path to its line, counted from 1."""
+    """A parsed file. `places` maps a key's path to its line and column, both counted from 1."""
 
     name: str
     table: Table
-    lines: Mapping[KeyPath, int] = field(repr=False)
+    places: Mapping[KeyPath, tuple[int, int]] = field(repr=False)
 
     def where(self, path: KeyPath) -> str:
         """Return `file:line` of the key, or of the nearest table above that the file names; `file` when none is."""
-        for length in range(len(path), 0, -1):
-            if line := self.lines.get(path[:length]):
-                return f"{self.name}:{line}"
-        return self.name
+        return ":".join(map(str, (self.name, *self._place(path)[:1])))
+
+    def place(self, path: KeyPath) -> str:
+        """Return the same with the column: `file:line:column`."""
+        return ":".join(map(str, (self.name, *self._place(path))))
+
+    def _place(self, path: KeyPath) -> tuple[int, ...]:
+        return next((self.places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.places), ())
 
 
 def expanded(path: str) -> Path:
@@ -54,7 +58,7 @@ def read_source(path: Path) -> TomlSource:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise _syntax_error(path, str(error)) from error
-    return TomlSource(str(path), table, _key_lines(text))
+    return TomlSource(str(path), table, _key_places(text))
 
 
 def _text_of(path: Path) -> str:
@@ -85,9 +89,9 @@ def _syntax_error(path: Path, message: str) -> ConfigError:
     return ConfigError(f"Not valid TOML: {_POSITION.sub('', message)}.", where=where, fix=fix)
 
 
-def _key_lines(text: str) -> dict[KeyPath, int]:
+def _key_places(text: str) -> dict[KeyPath, tuple[int, int]]:
     """Tell where each key, and each table above it, is named first."""
-    found: dict[KeyPath, int] = {}
+    found: dict[KeyPath, tuple[int, int]] = {}
     prefix: KeyPath = ()
     for number, line in enumerate(text.splitlines(), 1):
         path = prefix
@@ -96,7 +100,7 @@ def _key_lines(text: str) -> dict[KeyPath, int]:
         elif assignment := _ASSIGNMENT.match(line):
             path = prefix + _key_path(assignment[1])
         for length in range(len(path)):
-            found.setdefault(path[: length + 1], number)
+            found.setdefault(path[: length + 1], (number, len(line) - len(line.lstrip()) + 1))
     return found
 
 

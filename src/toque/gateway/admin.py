@@ -1,6 +1,6 @@
 """The admin listener: metrics, what the fleet looks like, and why. For people and scrapers on this machine.
 
-Law: it only reads. A request whose Host is not this machine, or whose Origin is another site, is refused before it is
+Law: it only reads, but for one thing: it has the settings read anew, from where they were read at the start. A request whose Host is not this machine, or whose Origin is another site, is refused before it is
 routed, whatever its method: a web page must not reach it through somebody's browser (S09).
 """
 
@@ -18,13 +18,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toque import __version__
-from toque.model.errors import CallerError, InternalError, ToqueError
+from toque.model.announcement import Reloaded
+from toque.model.errors import CallerError, ConfigError, InternalError, ToqueError
 from toque.model.view import FleetView, PoolView, ReplicaView
 from toque.ports import ReplicaStatus
 from toque.wire.errors import encode_error_body
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 """Hosts a request may name. The port does not matter: it is the name that a rebound DNS entry cannot have."""
+
+RELOAD = "/admin/v1/reload"
+TRUE = frozenset({"1", "true"})
 
 _Headers: TypeAlias = Mapping[bytes, bytes]
 _JSON = "application/json"
@@ -35,13 +39,15 @@ class AdminSources:
     """Where the answers come from; all are called on the event loop and return at once.
 
     `why` explains a request id, a ticket's number or a pool's name, and returns None when nothing is remembered of it.
-    `metrics` renders the exposition and its content type.
+    `metrics` renders the exposition and its content type. `reload` has the settings read anew (True: and changes nothing);
+    it raises `ToqueError` for settings that cannot be used.
     """
 
     view: Callable[[], FleetView]
     status: Callable[[int], ReplicaStatus]
     why: Callable[[str], Mapping[str, object] | None]
     metrics: Callable[[], tuple[bytes, str]]
+    reload: Callable[[bool], Awaitable[Reloaded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,13 @@ class AdminAnswers:
             )
         return _answer(explanation)
 
+    async def reload(self, request: Request) -> Response:
+        """Read the settings anew; nothing in the request says which, and `dry_run` is all it may say (S08)."""
+        try:
+            return _answer(await self.sources.reload(request.query_params.get("dry_run") in TRUE))
+        except ConfigError as error:
+            raise CallerError(error.told(), status=422, code=error.code) from error
+
     async def version(self, _request: Request) -> Response:
         """Who answers."""
         return _answer({"toque": __version__})
@@ -135,7 +148,10 @@ def admin_app(sources: AdminSources, hosts: frozenset[str] = LOOPBACK_NAMES) -> 
         "/admin/v1/version": answers.version,
     }
     app = Starlette(
-        routes=[Route(path, answer, methods=["GET"]) for path, answer in routes.items()],
+        routes=[
+            *(Route(path, answer, methods=["GET"]) for path, answer in routes.items()),
+            Route(RELOAD, answers.reload, methods=["POST"]),
+        ],
         exception_handlers={HTTPException: _unrouted, ToqueError: _refused, Exception: _broken},
     )
     app.router.redirect_slashes = False  # a redirect would be built from what the request says of itself
@@ -159,11 +175,11 @@ def _forbidden(message: str) -> ToqueError:
     return CallerError(message, status=403, error_type="permission_error", code="origin_not_allowed")
 
 
-async def _unrouted(_request: Request, error: Exception) -> Response:
+async def _unrouted(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     if status == 405:
-        message = "Only GET is answered here."
-        return _error(CallerError(message, status=405, code="method_not_allowed"), "GET, HEAD")
+        allowed = "POST" if request.scope["path"] == RELOAD else "GET, HEAD"
+        return _error(CallerError(f"This address answers {allowed}.", status=405, code="method_not_allowed"), allowed)
     message = "There is no such address. See /metrics and /admin/v1/pools."
     return _error(CallerError(message, status=404, code="not_found"))
 

@@ -13,7 +13,7 @@ from toque.gateway.auth import EVERYBODY, Caller
 from toque.gateway.openai import SHAPES, unknown_model
 from toque.model.errors import CallerError, RefusedError
 from toque.model.ticket import RefusalReason
-from toque.model.view import FleetView, PoolView, ReplicaState
+from toque.model.view import LEAVING, FleetView, PoolView, ReplicaState
 from toque.wire.request import Request
 
 Json: TypeAlias = dict[str, object]
@@ -101,7 +101,7 @@ def show_model(view: FleetView, caller: Caller, name: str) -> Json:
 
 
 def _visible(view: FleetView, caller: Caller) -> Iterable[PoolView]:
-    return (pool for pool in view.pools if caller.may_use(pool.name))
+    return (pool for pool in view.pools if caller.may_use(pool.name) and pool.condition != LEAVING)
 
 
 def _model(view: FleetView, pool: PoolView) -> Json:
@@ -137,6 +137,6 @@ def _count(pool: PoolView, states: frozenset[ReplicaState]) -> int:
 
 def check_started(view: FleetView) -> Json:
     """GET /startupz: 200 once every pool that is to be warm has a replica that answers. Raises `RefusedError`."""
-    if any(pool.minimum_warm and _state(pool) != "ready" for pool in view.pools):
+    if any(pool.minimum_warm and pool.condition != LEAVING and _state(pool) != "ready" for pool in view.pools):
         raise RefusedError(RefusalReason.MODEL_LOADING, 1.0)
     return {"status": "started"}

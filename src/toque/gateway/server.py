@@ -7,10 +7,11 @@ however it ends; what is counted are requests for inference and refusals.
 import asyncio
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
-from toque.gateway.auth import KeyRing
+from toque.gateway.auth import Caller, KeyRing
 from toque.gateway.cold import HOT, PROBES, ColdRoutes, allowed_methods, route_label
 from toque.gateway.door import Door, name_request
 from toque.gateway.outlet import Outlet
@@ -51,7 +52,7 @@ class Gateway:
         self._server: Server | None = None
         self._closing = asyncio.Event()
         self._is_draining = False
-        self._cold = ColdRoutes(fleet.view, self._door.identify, lambda: self._is_draining)
+        self._cold = ColdRoutes(fleet.view, self._identify, lambda: self._is_draining)
 
     # ---- its life
 
@@ -64,6 +65,12 @@ class Gateway:
     def port(self) -> int:
         """The port it listens on."""
         return self._opened().port
+
+    def reload(self, dialects: Mapping[str, Dialect], keys: KeyRing, limits: LimitSpec) -> None:
+        """Go by other settings from the next request on; what is being answered, and open connections, keep theirs."""
+        self._door = Door(keys, dialects, limits.request_s)
+        self._around = replace(self._around, limits=limits)
+        self._opened().limits = limits
 
     async def drain(self, lame_duck_s: float, grace_s: float) -> None:
         """Stop without losing anybody.
@@ -110,6 +117,10 @@ class Gateway:
         relay = Relay(self._around, errand, Outlet(connection, request_id, is_chunked=not head.is_http_1_0))
         relay.start()
         return relay
+
+    def _identify(self, request: Request) -> Caller:
+        """Ask the door that is there now: a reload puts up another."""
+        return self._door.identify(request)
 
     def _answer(self, request: Request, connection: Incoming, request_id: bytes) -> None:
         """Answer a cold route, or say why not."""

@@ -61,4 +61,25 @@ class Draining:
     seconds: float
 
 
-Announcement: TypeAlias = Assumed | Fetching | Listening | Loading | ModelReady | ModelFailed | Draining
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Settings that were read anew hold now (`is_dry_run`: would hold).
+
+    `changes` are lines `- NAME = BEFORE` and `+ NAME = AFTER`; `consequences` say what that means for whom.
+    """
+
+    changes: tuple[str, ...]
+    consequences: tuple[str, ...]
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """Settings that were read anew cannot be used; the old ones hold."""
+
+    reason: str
+
+
+Announcement: TypeAlias = (
+    Assumed | Fetching | Listening | Loading | ModelReady | ModelFailed | Draining | Reloaded | ReloadRefused
+)

@@ -63,6 +63,10 @@ class ConfigError(CallerError):
         self.where = where
         self.fix = fix
 
+    def told(self) -> str:
+        """Everything in one line: what is wrong, where, and what to write instead."""
+        return " ".join(part for part in (self.message, self.where and f"({self.where})", self.fix) if part)
+
 
 class RefusedError(ToqueError):
     """The fleet refused a ticket; `REFUSALS` says what each reason means to a client."""

@@ -27,6 +27,16 @@ class ToqueCollector(Collector):
         yield from self._counters()
         yield from self._histograms()
         yield from _gauges(self._view())
+        yield GaugeMetricFamily(
+            "toque_config_last_reload_successful",
+            "1: the settings read last hold; 0: they could not be used.",
+            self._metrics.is_reload_good,
+        )
+        yield GaugeMetricFamily(
+            "toque_config_last_reload_timestamp_seconds",
+            "When settings were last read anew; 0: not since the start.",
+            self._metrics.reloaded_at,
+        )
 
     def _counters(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(

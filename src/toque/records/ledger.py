@@ -32,20 +32,24 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """A watcher of the controller. `names` maps a pool to its model's identity (what a change of settings changes too)."""
+    """A watcher of the controller."""
 
-    def __init__(self, path: Path, names: Mapping[str, str]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._names = names
+        self._names: Mapping[str, str] = {}
         self._machine = f"{platform.node()}/{platform.machine()}"
         self._entries = _read(path)
         self._starts: dict[int, tuple[str, list[float]]] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._is_being_written = asyncio.Lock()
 
-    def entry(self, pool: str) -> Entry | None:
-        """Return what is remembered of a pool's model on this machine."""
-        return self._entries.get(self._key(pool))
+    def follow(self, names: Mapping[str, str]) -> None:
+        """Learn each pool's model by its identity (what a change of its settings changes too)."""
+        self._names = names
+
+    def entry(self, identity: str) -> Entry | None:
+        """Return what is remembered of a model on this machine."""
+        return self._entries.get(self._key(identity))
 
     def ordered(self, pool: str, replica_id: int, now: float) -> None:
         """A start begins."""
@@ -74,8 +78,9 @@ class Ledger:
         if not pool:
             return
         started, spawned, loaded = (*times, *[now] * (3 - len(times)))
-        before = self.entry(pool)
-        self._entries[self._key(pool)] = Entry(
+        identity = self._names.get(pool, pool)
+        before = self.entry(identity)
+        self._entries[self._key(identity)] = Entry(
             spawn_s=spawned - started,
             load_s=loaded - spawned,
             warm_up_s=now - loaded,
@@ -90,8 +95,8 @@ class Ledger:
         async with self._is_being_written:  # several replicas may become ready at once, and there is one file
             await asyncio.to_thread(_write, self._path, dict(self._entries))
 
-    def _key(self, pool: str) -> str:
-        return f"{self._names.get(pool, pool)}@{self._machine}"
+    def _key(self, identity: str) -> str:
+        return f"{identity}@{self._machine}"
 
 
 def _read(path: Path) -> dict[str, Entry]:

@@ -90,6 +90,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.models: dict[tuple[str, str], ModelMetrics] = {}
+        self.is_reload_good = True
+        self.reloaded_at = 0.0
+        """Wall clock of the last reload, whatever came of it; 0: there was none."""
+
+    def reloaded(self, at: float, *, is_good: bool) -> None:
+        """Remember how the last reload went."""
+        self.reloaded_at, self.is_reload_good = at, is_good
 
     def count(self, served: Served) -> None:
         """Count one request that has ended."""

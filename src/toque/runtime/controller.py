@@ -15,7 +15,17 @@ from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.snapshot import view_fleet
 from toque.model.agent_spec import ModelSpec
 from toque.model.endpoint import Endpoint
-from toque.model.messages import Abandoned, Arrived, Event, Failed, Finished, ReplicaFailed, ReplicaStopped, Woke
+from toque.model.messages import (
+    Abandoned,
+    Arrived,
+    Event,
+    Failed,
+    Finished,
+    ReplicaFailed,
+    ReplicaStopped,
+    SpecChanged,
+    Woke,
+)
 from toque.model.spec import FleetSpec
 from toque.model.ticket import Ticket
 from toque.model.view import FleetView
@@ -57,6 +67,11 @@ class Controller:
         """Learn each pool's driver and begin: replicas that are to be warm are started now."""
         self._actuator.open(drivers)
         self.post(Woke())
+
+    def reload(self, event: SpecChanged, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
+        """Go by other settings: the drivers and models that replicas are started with from now on, then the event."""
+        self._actuator.open(drivers)
+        self.post(event)
 
     async def close(self) -> None:
         """Take no more steps; drivers are closed by whoever opened them."""
