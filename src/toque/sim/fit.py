@@ -1,8 +1,8 @@
 """From measured requests to a slots profile: least squares, and how far the result is from requests it has not seen.
 
-Law: pure and deterministic. Every `HELD_OUT_EVERY`th request is kept out of the fit and only judges it. Squares are of
-relative errors, so that a short answer counts as much as a long one. Both ways of prefill are fitted; the one that explains
-the requests of the fit better is taken.
+Law: pure and deterministic. Every `HELD_OUT_EVERY`th request is kept out of the fit and only judges it. Squares are
+over what is expected: short requests count, too, and what all requests take together, the capacity, comes out right. Both
+ways of prefill are fitted; the one that explains the requests of the fit better is taken.
 """
 
 from collections.abc import Sequence
@@ -104,15 +104,15 @@ def _seen(met: Sequence[Met]) -> list[Met]:
 
 
 def fit_line(points: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """Return (intercept, slope), neither negative, through points (x, y, weight) with the least squares of relative errors.
+    """Return (intercept, slope), neither negative, through points (x, y, weight) with the least squares over expectation.
 
-    Errors are relative to the line, not to the points, which would pull it down; hence a few rounds.
+    The expectation is the line's, not the points', which would pull it down; hence a few rounds.
     """
     weighted = [(x, y, weight) for x, y, weight in points]
     line = (0.0, 0.0)
     for _ in range(_ROUNDS):
         line = _solve(weighted)
-        weighted = [(x, y, w / max(_TINY_S, line[0] + line[1] * x) ** 2) for x, y, w in points]
+        weighted = [(x, y, w / max(_TINY_S, line[0] + line[1] * x)) for x, y, w in points]
     return line
 
 
