@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import count
+from math import inf
 
 from toque.core.fleet import Fleet
 from toque.core.routing import ROUTERS, RouterTable
@@ -51,7 +52,9 @@ class Controller:
         born: float | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.born = self._loop.time() if born is None else born
+        self.now = self._loop.time
+        """Float seconds of the fleet's clock: the loop's own method, for each request asks several times."""
+        self.born = self.now() if born is None else born
         self._fleet = Fleet(spec, self.born, policies, routers)
         self._journal = journal
         self._watchers = watchers
@@ -60,7 +63,7 @@ class Controller:
         self._backlog: deque[Event] = deque()
         self._is_stepping = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at = inf
         self._is_closed = False
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
@@ -80,10 +83,6 @@ class Controller:
             self._timer.cancel()
 
     # ---- requests ----------------------------------------------------------------------------------------------------
-
-    def now(self) -> float:
-        """Float seconds of the fleet's clock."""
-        return self._loop.time()
 
     def next_ticket_id(self) -> int:
         """Return a number no ticket had before."""
@@ -108,7 +107,8 @@ class Controller:
                 self._step(self._backlog.popleft())
         finally:
             self._is_stepping = False
-        self._set_timer()
+        if self._fleet.next_wake() < self._timer_at:
+            self._set_timer()
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -116,11 +116,11 @@ class Controller:
         """Take a driver's word: a step that the watchers see too."""
         self.post(event)
         for watcher in self._watchers:
-            watcher.reported(event, self._loop.time())
+            watcher.reported(event, self.now())
 
     def _ordered(self, pool: str, replica_id: int) -> None:
         for watcher in self._watchers:
-            watcher.ordered(pool, replica_id, self._loop.time())
+            watcher.ordered(pool, replica_id, self.now())
 
     def endpoint(self, replica_id: int) -> Endpoint | None:
         """Where a replica is reached; None when it is gone."""
@@ -139,21 +139,21 @@ class Controller:
 
     def view(self) -> FleetView:
         """Copy the fleet for people and metrics."""
-        return view_fleet(self._fleet, self._loop.time())
+        return view_fleet(self._fleet, self.now())
 
     # ---- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, event: Event) -> None:
-        now = self._loop.time()
+        now = self.now()
         effects = self._fleet.handle(event, now)
         self._journal.record(now, event, effects)
         match event:
             case Arrived():  # first, for half of all events are of this kind
                 pass
-            case Finished(ticket_id) | Abandoned(ticket_id) | Failed(ticket_id, _, True):
-                self._actuator.forget(ticket_id)
-            case ReplicaFailed(replica_id) | ReplicaStopped(replica_id):
-                self._actuator.gone(replica_id)
+            case Finished() | Abandoned() | Failed(began=True):
+                self._actuator.forget(event.ticket_id)
+            case ReplicaFailed() | ReplicaStopped():
+                self._actuator.gone(event.replica_id)
             case _:
                 pass
         for effect in effects:
@@ -161,19 +161,14 @@ class Controller:
 
     def _set_timer(self) -> None:
         """Keep one timer, never later than the core's next instant; an early one just asks again."""
-        at = self._fleet.next_wake()
         if self._timer is not None:
-            if self._timer_at <= at:
-                return
             self._timer.cancel()
-            self._timer = None
-        if at < float("inf"):
-            self._timer_at = at
-            self._timer = self._loop.call_at(at, self._on_timer)
+        self._timer_at = self._fleet.next_wake()
+        self._timer = self._loop.call_at(self._timer_at, self._on_timer) if self._timer_at < inf else None
 
     def _on_timer(self) -> None:
-        self._timer = None
-        if self._fleet.next_wake() <= self._loop.time():
+        self._timer, self._timer_at = None, inf
+        if self._fleet.next_wake() <= self.now():
             self.post(Woke())
         else:
             self._set_timer()
