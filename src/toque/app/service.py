@@ -127,8 +127,9 @@ class _Signals:
 @asynccontextmanager
 async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -> AsyncGenerator[Gateway, None]:
     async with AsyncExitStack() as stack:
-        logs = [_open_access_log(spec, stack), _open_recorder(spec.records.traffic, stack)]
-        access = Logs([log for log in logs if log is not None])
+        found = (_open_access_log(spec, stack), _open_recorder(spec.records.traffic, stack))
+        logs = [log for log in found if log is not None]
+        access = logs[0] if len(logs) == 1 else Logs(logs)
         gateway = Gateway(
             fleet.controller, fleet.dialects, KeyRing(spec.keys), spec.limits, metrics=metrics, access=access
         )

@@ -32,6 +32,10 @@ class Customer(Protocol):
         """The answer is complete."""
         ...
 
+    def answered_at_once(self, content_type: bytes, body: bytes, prompt_tokens: int, output_tokens: int) -> None:
+        """The whole answer, instead of `begin`, `pass_on` and `answered`."""
+        ...
+
     def failed(self, verdict: Verdict) -> None:
         """There is no (more) answer."""
         ...
@@ -63,8 +67,11 @@ class Attempt(Call):
         self.moved = True
         if status != 200:
             self._refusal = bytearray()
-        elif not headers.get(b"content-type", b"").startswith(self.content_type) or b"content-encoding" in headers:
+        elif not self._is_answer(headers):
             self._give_up(broken())
+
+    def _is_answer(self, headers: Headers) -> bool:
+        return headers.get(b"content-type", b"").startswith(self.content_type) and b"content-encoding" not in headers
 
     def on_body(self, data: bytes) -> None:
         """Pass on, or collect a refusal up to its bound."""
@@ -164,13 +171,22 @@ class PlainAttempt(Attempt):
 
     content_type = b"application/json"
 
+    _first: bytes  # once an answer is too large to hold: its two ends so far
+    _last: bytes
+
     def __init__(self, customer: Customer, *, held_bytes_max: int) -> None:
         super().__init__(customer)
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._held_bytes_max = held_bytes_max
-        self._first = b""
-        self._last = b""
+
+    def wants_whole(self, status: int, headers: Headers) -> bool:
+        """An answer, and nothing that is wrong with it."""
+        return status == 200 and self._is_answer(headers)
+
+    def on_whole(self, body: bytes) -> None:
+        """It need not be held."""
+        self._answer(body)
 
     def take(self, data: bytes) -> None:
         """Hold, or pass on what is too large to hold."""
@@ -196,11 +212,10 @@ class PlainAttempt(Attempt):
         if self.has_begun:
             self.customer.answered(*find_usage(self._first + b" " + self._last))
             return
-        body = self._held[0] if len(self._held) == 1 else b"".join(self._held)
-        if not body:
+        self._answer(self._held[0] if len(self._held) == 1 else b"".join(self._held))
+
+    def _answer(self, body: bytes) -> None:
+        if body:
+            self.customer.answered_at_once(self.content_type, body, *find_usage(body))
+        else:
             self.customer.failed(broken())
-            return
-        self.has_begun = True
-        self.customer.begin(self.content_type, len(body))
-        self.customer.pass_on(body)
-        self.customer.answered(*find_usage(body))

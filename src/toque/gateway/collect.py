@@ -90,11 +90,7 @@ class CollectedAttempt(Attempt):
         if not self._answer.is_whole():
             self.customer.failed(lost(FailureKind.LOST))
             return
-        body = self._answer.encode()
-        self.has_begun = True
-        self.customer.begin(PLAIN, len(body))
-        self.customer.pass_on(body)
-        self.customer.answered(*self._answer.tokens())
+        self.customer.answered_at_once(PLAIN, self._answer.encode(), *self._answer.tokens())
 
 
 class CollectedAnswer:

@@ -26,6 +26,17 @@ class Outlet:
         self.has_begun = False
         self.closes = False
 
+    def answer(self, content_type: bytes, fields: bytes, body: bytes) -> None:
+        """Send a whole answer. `fields`: further header fields, each with its CRLF."""
+        connection = self._connection
+        self.has_begun = True
+        self.closes = closes = connection.is_last
+        connection.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n%b\r\n%b"
+            % (content_type, self._request_id, fields, len(body), b"connection: close\r\n" if closes else b"", body)
+        )
+        connection.finish(closes=closes)
+
     def begin(self, content_type: bytes, length: int | None, fields: bytes) -> None:
         """Prepare the head; it goes out with the first bytes. `fields`: further header fields, each with its CRLF."""
         self.has_begun = True

@@ -19,8 +19,7 @@ _encode = msgspec.json.Encoder().encode
 def json_line(at: float, served: Served) -> bytes:
     """Write one JSON object, the time in front, where people and log readers look for it."""
     encoded = _encode(served)
-    fields = encoded[1:] if len(encoded) <= LINE_BYTES_MAX else b'"too_long":true}'
-    return line_of(at, b"{" + fields)
+    return line_of(at, encoded if len(encoded) <= LINE_BYTES_MAX else b'{"too_long":true}')
 
 
 def line_of(at: float, encoded: bytes) -> bytes:

@@ -56,6 +56,15 @@ class Call(ABC):
     def on_lost(self, kind: FailureKind) -> None:
         """There will be no (more) answer: NOT_SENT, LOST or INVALID (not HTTP)."""
 
+    def wants_whole(self, status: int, headers: Headers) -> bool:
+        """Whether a whole answer with this head, where it is here at once, shall be told by `on_whole` and nothing else."""
+        return False
+
+    def on_whole(self, body: bytes) -> None:
+        """The whole answer; its connection is free again already."""
+        self.on_body(body)
+        self.on_end()
+
     def abort(self) -> None:
         """End the call and close its socket, at whatever stage; nothing is called afterwards. Harmless when over."""
         if self.carrier is not None:

@@ -170,19 +170,22 @@ class Connection(asyncio.Protocol):
 
     def _deliver_familiar(self, call: Call, head: AnswerHead, body: bytes) -> None:
         """Hand on a whole answer of a connection that stays open."""
+        if call.wants_whole(*head):
+            self._set_free(call)
+            call.on_whole(body)
+            return
         call.on_head(*head)
         if self._call is call and body:
             call.on_body(body)
         if self._call is call:
             self._set_free(call)
+            call.on_end()
 
     def _set_free(self, call: Call) -> None:
-        """Be idle, and tell the call that it is over."""
         self._call = call.carrier = None
         if self._is_paused:
             self.resume()
         self._home.keep(self)
-        call.on_end()
 
     def _parse(self, call: Call, data: bytes) -> None:
         had_head = self._has_head
@@ -216,7 +219,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._detach()
                 self.close()
-                call.on_end()
+            call.on_end()
 
     def eof_received(self) -> bool:
         """The replica sends no more: an answer without a length is whole now."""

@@ -70,6 +70,9 @@ class Host(Protocol):
 Handler: TypeAlias = Callable[[Request, "Incoming"], Exchange | None]
 
 
+_BETWEEN = Phase.BETWEEN  # found once, for each request asks
+
+
 class Incoming(asyncio.Protocol):
     """One client's socket, what it asked, and the exchange under way."""
 
@@ -124,8 +127,9 @@ class Incoming(asyncio.Protocol):
             self._transport.close()
         else:
             self._since = self._host.now
-            self._phase = Phase.BETWEEN
-            self._advance()
+            self._phase = _BETWEEN
+            if self._reader.ready or self._reader.awaits_continue:
+                self._advance()
 
     def abort(self) -> None:
         """Cut the connection, for the client must see that the answer is not whole. The exchange hears no more."""
