@@ -2,11 +2,9 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.service import Service, call, request, serving
+from toque.testing import FakeEngine, in_background
 
 pytestmark = pytest.mark.slow
 
@@ -180,49 +179,13 @@ def test_h08_a_field_beyond_its_bounds_is_named(
 # ---- H09: what reaches a replica -------------------------------------------------------------------------------------
 
 
-class Recorder(BaseHTTPRequestHandler):
-    """An upstream that keeps what it is sent."""
-
-    protocol_version = "HTTP/1.1"
-    bodies: list[bytes]
-
-    def do_POST(self) -> None:
-        self.bodies.append(self.rfile.read(int(self.headers["content-length"])))
-        answer = {
-            "id": "x",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "m",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-        }
-        content = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @contextmanager
-def recorded(tmp_path: Path, more: str = "") -> Iterator[tuple[Service, list[bytes]]]:
-    """A service before an upstream that records."""
-    bodies: list[bytes] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Kept", (Recorder,), {"bodies": bodies}))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    settings = f'[models.chat]\nagent = "openai"\nurl = "http://127.0.0.1:{server.server_port}/v1"\nslots = 4\n{more}'
-    try:
+def recorded(tmp_path: Path, more: str = "") -> Iterator[tuple[Service, FakeEngine]]:
+    """A service before an upstream that remembers what it was asked."""
+    with in_background(FakeEngine()) as engine:
+        settings = f'[models.chat]\nagent = "openai"\nurl = "{engine.url}"\nslots = 4\n{more}'
         with serving(tmp_path, settings) as service:
-            yield service, bodies
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+            yield service, engine
 
 
 ENGINE_ONLY = {
@@ -241,20 +204,20 @@ ENGINE_ONLY = {
 
 
 def test_h09_fields_that_are_not_on_the_list_never_leave_the_gateway(tmp_path: Path) -> None:
-    with recorded(tmp_path, 'fields = ["repetition_penalty"]\n') as (service, bodies):
+    with recorded(tmp_path, 'fields = ["repetition_penalty"]\n') as (service, engine):
         assert service.ask(**ENGINE_ONLY, temperature=0.5, repetition_penalty=1.1)[0] == 200
-        (sent,) = bodies
-    assert set(json.loads(sent)) == {"model", "messages", "temperature", "repetition_penalty"}
+        (sent,) = engine.requests
+    assert set(json.loads(sent.body)) == {"model", "messages", "temperature", "repetition_penalty"}
 
 
 def test_h07_a_replica_reads_a_doubled_key_as_the_gateway_did_and_keeps_a_nul(tmp_path: Path) -> None:
-    with recorded(tmp_path) as (service, bodies):
+    with recorded(tmp_path) as (service, engine):
         doubled = b'{"model":"none","model":"chat","messages":[{"role":"user","content":"a\\u0000b"}],"n":9,"n":1}'
         assert post(service, doubled)[0] == 200
-        (sent,) = bodies
-    assert sent.count(b'"model"') == 1
-    assert sent.count(b'"n"') == 1
-    read = json.loads(sent)
+        (sent,) = engine.requests
+    assert sent.body.count(b'"model"') == 1
+    assert sent.body.count(b'"n"') == 1
+    read = json.loads(sent.body)
     assert (read["n"], read["messages"][0]["content"]) == (1, "a\0b")
 
 
@@ -267,3 +230,37 @@ def test_h09_the_real_engine_never_sees_its_own_dangerous_fields(tmp_path: Path)
         assert plain[0] == bent[0] == 200
         assert bent[2]["choices"][0]["message"] == plain[2]["choices"][0]["message"]
         assert bent[2]["usage"]["completion_tokens"] > 1
+
+
+# ---- H10: schemas as bombs -------------------------------------------------------------------------------------------
+
+
+def schema(content: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": content}}
+
+
+@pytest.mark.usefixtures("embedded_model")
+def test_h10_the_real_engine_survives_every_schema_that_passes_the_door(tmp_path: Path) -> None:
+    nested: dict[str, Any] = {"type": "string"}
+    for _ in range(25):
+        nested = {"type": "object", "properties": {"a": nested}, "required": ["a"]}
+    bombs = [
+        {"enum": [f"value {number}" for number in range(300)]},
+        nested,
+        {"$ref": "#"},
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+        {"$ref": "http://169.254.169.254/latest"},
+        {"type": "string", "pattern": "^(((a{1,100}){1,100}){1,100}){1,100}$"},
+        {"type": "array", "items": {"type": "array", "minItems": 1000, "maxItems": 1000}, "minItems": 1000},
+    ]
+    settings = '[models.chat]\nagent = "llama.cpp"\nsource = "embedded"\ncontext_tokens = 1024\n'
+    with serving(tmp_path, settings) as service:
+        (pid,) = service.pids()
+        for bomb in bombs:
+            status, _, body = service.ask(response_format=schema(bomb), max_tokens=4)
+            assert status in {200, 400}, bomb
+            assert "169.254" not in json.dumps(body)
+        refused, _, body = service.ask(response_format=schema({"enum": [str(number) for number in range(20_000)]}))
+        assert (refused, body["error"]["param"]) == (400, "response_format")
+        assert service.ask(max_tokens=4)[0] == 200
+        assert service.pids() == [pid]

@@ -6,6 +6,7 @@ import pytest
 
 from tests.gateway.scripted import COMMON, DIALECTS, HELLO
 from toque.gateway.openai import BodyReader
+from toque.gateway.schema import DEPTH_MAX, ENUM_MAX, SCHEMA_BYTES_MAX
 from toque.model.errors import CallerError
 from toque.model.ticket import ServiceClass
 from toque.ports import Dialect
@@ -61,6 +62,31 @@ def test_h06_bombs_are_refused_quickly(content: bytes) -> None:
 def test_h07_what_is_no_json_in_utf_8_is_refused(content: bytes) -> None:
     error = refusal(content)
     assert (error.status, error.code) == (400, "invalid_json")
+
+
+def nested(levels: int) -> bytes:
+    return b'{"not":' * levels + b"{}" + b"}" * levels
+
+
+ONE_TOO_MANY = b'{"enum":[' + b",".join(b"%d" % number for number in range(ENUM_MAX + 1)) + b"]}"
+
+
+@pytest.mark.parametrize("field", ["response_format", "chat_template_kwargs", "tools", "functions"])
+@pytest.mark.parametrize(
+    "schema", [nested(DEPTH_MAX), nested(500), ONE_TOO_MANY, b'"' + b"x" * SCHEMA_BYTES_MAX + b'"']
+)
+def test_h10_schemas_that_would_keep_an_engine_busy_are_refused(field: str, schema: bytes) -> None:
+    value = b'[{"function":%b}]' % schema if field in {"tools", "functions"} else schema
+    error = refusal(b'{"model":"chat","messages":[{}],"%b":%b}' % (field.encode(), value))
+    assert (error.status, error.code, error.param) == (400, "invalid_value", field)
+    assert "simpler" in error.message
+
+
+def test_h10_ordinary_schemas_pass_as_they_are() -> None:
+    wide = {"type": "object", "properties": {f"field_{number}": {"enum": ["a", "b"]} for number in range(400)}}
+    for schema in (json.loads(nested(DEPTH_MAX - 1)), wide, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#"}}}, None):
+        assert read({**HELLO, "response_format": schema})["response_format"] == schema
+        assert read({**HELLO, "tools": [{"function": schema}]})["tools"] == [{"function": schema}]
 
 
 @pytest.mark.parametrize("content", [b"[]", b'"text"', b"1", b"null"])

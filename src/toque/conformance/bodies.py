@@ -1,4 +1,4 @@
-"""H06, H07, H08: bodies that are no JSON, JSON that is a bomb, and values that nobody may ask for.
+"""H06, H07, H08, H10: bodies that are no JSON, JSON that is a bomb, values and schemas that nobody may ask for.
 
 Law: each is refused at the door, at once; none is served, and none is a fault of the server.
 """
@@ -40,14 +40,21 @@ VALUES: dict[str, tuple[str, Callable[[], Json]]] = {
     "messages-100000": ("messages", lambda: [{"role": "user", "content": "x"}] * 10**5),
     "tools-10000": ("tools", lambda: [{"type": "function", "function": {"name": f"f{n}"}} for n in range(10**4)]),
 }
+SCHEMAS: dict[str, Callable[[], Json]] = {
+    "enum-100000": lambda: {"enum": [str(number) for number in range(10**5)]},
+    "nested-200": lambda: _nested(200),
+}
+"""What an engine would compile into a grammar and follow token by token."""
 
 
 def cases() -> Iterator[Case]:
-    """H06, H07 and H08."""
+    """H06, H07, H08 and H10."""
     for name, bend in BODIES.items():
         yield Case(name, f"400 (or 413, 422) within {SLOW_S:.0f} s", _bent(bend))
     for name, (param, wrong) in VALUES.items():
         yield Case(f"H08-{name}", f"400 (or 413, 422), and the error names `{param}`", _valued(param, wrong))
+    for name, bomb in SCHEMAS.items():
+        yield Case(f"H10-schema-{name}", "400 (or 413, 422), and the error names `response_format`", _schema(bomb))
 
 
 def _bent(bend: Callable[[bytes], bytes]) -> Check:
@@ -61,6 +68,18 @@ def _bent(bend: Callable[[bytes], bytes]) -> Check:
         return seen
 
     return check
+
+
+def _schema(bomb: Callable[[], Json]) -> Check:
+    shape: Callable[[], Json] = lambda: {"type": "json_schema", "json_schema": {"name": "x", "schema": bomb()}}  # noqa: E731
+    return _valued("response_format", shape)
+
+
+def _nested(levels: int) -> Json:
+    schema: Json = {"type": "string"}
+    for _ in range(levels):
+        schema = {"not": schema}
+    return schema
 
 
 def _valued(param: str, wrong: Callable[[], Json]) -> Check:

@@ -55,6 +55,8 @@ class SamplingBody(Body, gc=False):
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | UnsetType | None = UNSET
     stop: Stop | UnsetType | None = UNSET
     logit_bias: Bias | UnsetType | None = UNSET
+    response_format: Raw | UnsetType = UNSET
+    chat_template_kwargs: Raw | UnsetType = UNSET
 
 
 class ChatBody(SamplingBody, gc=False, kw_only=True):

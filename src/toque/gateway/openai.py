@@ -19,8 +19,10 @@ from toque.gateway.fields import (
     ChatBody,
     CompletionBody,
     EmbeddingBody,
+    SamplingBody,
     StreamOptions,
 )
+from toque.gateway.schema import check_schema, check_schemas
 from toque.model.errors import CallerError
 from toque.model.ticket import ServiceClass
 from toque.model.value import value
@@ -163,10 +165,22 @@ def _check(body: Body) -> None:
     tokens = body.max_completion_tokens or body.max_tokens
     if body.n and tokens and body.n * tokens > TOKENS_MAX:
         raise CallerError(f"`n` answers may have {TOKENS_MAX} tokens together, at most.", param="n")
+    if isinstance(body, SamplingBody):
+        _check_schemas(body)
     if isinstance(body, CompletionBody):
         _check_items(body.prompt, "prompt")
     elif isinstance(body, EmbeddingBody):
         _check_items(body.input, "input")
+
+
+def _check_schemas(body: SamplingBody) -> None:
+    if body.response_format is not UNSET:
+        check_schema(body.response_format, "response_format")
+    if body.chat_template_kwargs is not UNSET:
+        check_schema(body.chat_template_kwargs, "chat_template_kwargs")
+    if isinstance(body, ChatBody):
+        check_schemas(body.tools or (), "tools")
+        check_schemas(body.functions or (), "functions")
 
 
 def _check_items(content: Raw, param: str) -> None:
