@@ -12,11 +12,13 @@ from toque.gateway.admin import AdminSources, admin_app
 from toque.model.announcement import Reloaded
 from toque.model.messages import (
     Arrived,
+    BreakerState,
     Decision,
     Desired,
     Dispatch,
     Finished,
     Observation,
+    RecordBreaker,
     RecordDecision,
     StartReplica,
     Woke,
@@ -38,15 +40,31 @@ _DECISION = Decision("chat", _SEEN, Desired(5, "8 wanted in flight"), Desired(4,
 _REPLICAS = (
     ReplicaView(1, ReplicaState.READY, 2, 2, 20.0, 20.33, None, Resources(93 * _MIB, 1.0), ColdStart(0.1, 0.2, 0.03)),
     ReplicaView(2, ReplicaState.LOADING, 0, 2, 99.5, None, None, Resources(93 * _MIB, 1.0), ColdStart()),
+    ReplicaView(
+        id=3,
+        state=ReplicaState.READY,
+        in_flight=0,
+        slots=2,
+        started_at=20.0,
+        ready_at=20.5,
+        idle_since=None,
+        footprint=Resources(93 * _MIB, 1.0),
+        cold_start=ColdStart(),
+        breaker=BreakerState.HALF_OPEN,
+        breaker_reason="it has rested",
+    ),
 )
 _CHAT = PoolView("chat", "ok", "", _REPLICAS, 2, 5, 1, 2, 1, 4, ColdStart(0.1, 0.2, 0.03), _DECISION)
 _COLD = PoolView("org/cold", "crash_loop", "exited with 1", (), 0, 0, 0, 1, 0, 2, ColdStart(), None)
 _FLEET = FleetView(100.0, False, Resources(1024 * _MIB, 2.0), Resources(838 * _MIB, 0.0), (_CHAT, _COLD))
-_STATUS = {1: ReplicaStatus(4001, 1.0, 95 * _MIB), 2: ReplicaStatus(4002, 0.4)}
+_STATUS = {1: ReplicaStatus(4001, 1.0, 95 * _MIB), 2: ReplicaStatus(4002, 0.4), 3: ReplicaStatus(4003)}
 _STEPS: list[Step] = [
     (98.0, Arrived(Ticket(17, "chat", 200.0, tenant="alice")), []),
     (99.5, Woke(), [RecordDecision(_DECISION), StartReplica("chat", 2)]),
     (99.75, Finished(16), [Dispatch(17, 1)]),
+    (99.8, Woke(), [RecordBreaker("chat", 3, BreakerState.EJECTED, "10.0 times as slow as its peers", 10.0)]),
+    (99.9, Woke(), [RecordBreaker("other", 9, BreakerState.OPEN, "5 failures in a row", 10.0)]),
+    (99.95, Woke(), [RecordBreaker("chat", 3, BreakerState.HALF_OPEN, "it has rested")]),
 ]
 
 
@@ -81,12 +99,13 @@ async def test_ps_shows_pools_replicas_and_the_last_decision(admin: Mapping[str,
     assert ended == Exit.DONE
     lines = screen.shown.splitlines()
     assert lines[0] == "chat  ok"
-    assert lines[1] == "  1 of 2 replicas ready, 1 to 4 allowed; in flight 2; waiting 5 interactive, 1 batch"
+    assert lines[1] == "  2 of 3 replicas ready, 1 to 4 allowed; in flight 2; waiting 5 interactive, 1 batch"
     assert lines[2] == (
         "  last decision: 1 -> 2; wanted 5 (8 wanted in flight); allowed 4 (not above 4); no room for 2"
     )
     assert lines[4].split() == ["1", "ready", "2/2", "4001", "95", "MiB", "1m20s", "0.33", "s"]
     assert "loading 40%" in lines[5]
+    assert "ready, half-open (it has rested)" in lines[6]
     assert "org/cold  crash_loop (exited with 1)" in lines
     assert screen.said == "free: 838 MiB of 1.0 GiB memory, 0 of 2 cores\n"
 
@@ -105,7 +124,7 @@ async def test_ps_gives_a_program_everything(admin: Mapping[str, str]) -> None:
     _, screen = await _run(admin, "ps", "--json")
     told = json.loads(screen.shown)
     assert [pool["name"] for pool in told["fleet"]["pools"]] == ["chat", "org/cold"]
-    assert [row["status"]["pid"] for row in told["replicas"]] == [4001, 4002]
+    assert [row["status"]["pid"] for row in told["replicas"]] == [4001, 4002, 4003]
 
 
 async def test_why_tells_a_request_s_life_from_its_arrival(admin: Mapping[str, str]) -> None:
@@ -124,6 +143,9 @@ async def test_why_tells_a_pool_s_decisions_with_what_was_seen_and_why(admin: Ma
     assert "0.50 s ago: 1 -> 2; wanted 5 (8 wanted in flight); allowed 4" in screen.shown
     assert "saw 3 in flight, 5 waiting (the oldest 1.50 s), 1 ready" in screen.shown
     assert "0.50 s ago: replica 2 ordered" in screen.shown
+    assert "0.20 s ago: replica 3 breaker ejected for 10 s: 10.0 times as slow as its peers" in screen.shown
+    assert "replica 3 breaker half-open: it has rested" in screen.shown
+    assert "replica 9" not in screen.shown
 
 
 async def test_why_takes_pools_with_a_slash_and_says_when_nothing_was_decided(admin: Mapping[str, str]) -> None:

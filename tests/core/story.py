@@ -19,6 +19,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     ProbeReplica,
+    RecordBreaker,
     RecordDecision,
     Refuse,
     ReplicaFailed,
@@ -128,7 +129,7 @@ class Ledger:
                 self.replicas[replica_id] = "stopping"
             case ProbeReplica(replica_id):
                 assert self.replicas.get(replica_id) == "ready", f"replica {replica_id} cannot be probed"
-            case RecordDecision():
+            case RecordDecision() | RecordBreaker():
                 pass
 
     def _end(self, ticket_id: int, how: str) -> None:

@@ -25,7 +25,17 @@ from toque.model.messages import (
     Woke,
 )
 from toque.model.resources import Resources
-from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, RestartSpec, RetrySpec, ScalingSpec
+from toque.model.spec import (
+    BreakerSpec,
+    EjectionSpec,
+    FleetSpec,
+    PoolSpec,
+    QueueSpec,
+    ReplicaBounds,
+    RestartSpec,
+    RetrySpec,
+    ScalingSpec,
+)
 from toque.model.ticket import FailureKind
 
 NAMES = ("chat", "code", "nobody")
@@ -68,6 +78,15 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
         ),
         restart=st.builds(RestartSpec, crash_loop_failures=st.integers(2, 3)),
         retry=st.builds(RetrySpec, attempts_max=st.integers(0, 2), budget_min=st.integers(0, 3)),
+        breaker=st.builds(
+            BreakerSpec,
+            failures_in_a_row=st.integers(1, 3),
+            answers_min=st.just(3),
+            open_s_min=st.sampled_from([1.0, 10.0]),
+        ),
+        ejection=st.builds(
+            EjectionSpec, slow_factor=st.sampled_from([0.0, 0.5, 3.0]), answers_min=st.just(1), share_max=st.just(1.0)
+        ),
         footprint=st.builds(Resources, memory_bytes=st.integers(0, 6), cores=st.sampled_from([0.0, 1.0, 3.0])),
         elastic=st.sampled_from([True, True, True, False]),
     )
@@ -106,11 +125,20 @@ class FleetMachine(RuleBasedStateMachine):
 
     @rule(choose=st.data())
     def finish(self, choose: st.DataObject) -> None:
-        self._happen(Finished(self._ticket(choose)))
+        self._happen(Finished(self._ticket(choose), ttft_s=0.1, output_tokens=9))
 
-    @rule(choose=st.data(), kind=st.sampled_from(FailureKind), began=st.booleans())
-    def fail(self, choose: st.DataObject, kind: FailureKind, *, began: bool) -> None:
-        self._happen(Failed(self._ticket(choose), kind, began))
+    @rule(
+        choose=st.data(),
+        kind=st.sampled_from(FailureKind),
+        began=st.booleans(),
+        retry_after_s=st.sampled_from([0.0, 2.0, 90.0]),
+    )
+    def fail(self, choose: st.DataObject, kind: FailureKind, retry_after_s: float, *, began: bool) -> None:
+        self._happen(Failed(self._ticket(choose), kind, began, retry_after_s))
+
+    @rule(kind=st.sampled_from(FailureKind))
+    def fail_all(self, kind: FailureKind) -> None:
+        self._happen(*(Failed(ticket, kind) for ticket, replica in list(self.story.ledger.where.items()) if replica))
 
     @rule(choose=st.data())
     def abandon(self, choose: st.DataObject) -> None:

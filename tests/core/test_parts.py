@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.story import arrival, warm
+from toque.core.breaker import Breaker
 from toque.core.budget import Budget
 from toque.core.forecast import RETRY_AFTER_S_MAX, spread
 from toque.core.guard import Guard
@@ -16,7 +17,7 @@ from toque.core.retry import NOT_SENT_EXTRA, RetryBudget
 from toque.core.routing.least_loaded import LeastLoaded
 from toque.model.messages import Desired, Observation
 from toque.model.resources import Resources
-from toque.model.spec import PoolSpec, ReplicaBounds, RetrySpec, ScalingSpec
+from toque.model.spec import BreakerSpec, PoolSpec, ReplicaBounds, RetrySpec, ScalingSpec
 from toque.model.ticket import FailureKind, Ticket
 from toque.model.view import ReplicaState
 
@@ -51,7 +52,9 @@ def test_every_state_but_the_last_has_a_way_out() -> None:
 @settings(max_examples=200)
 def test_least_loaded_agrees_with_brute_force(changes: list[tuple[int, str, int]]) -> None:
     router = LeastLoaded()
-    replicas = {i: Replica(i, slots=3, footprint=Resources(), now=0.0) for i in range(8)}
+    replicas = {
+        i: Replica(i, slots=3, footprint=Resources(), breaker=Breaker(BreakerSpec()), now=0.0) for i in range(8)
+    }
     known: set[int] = set()
     for i, what, avoid in changes:
         replica = replicas[i]

@@ -350,6 +350,8 @@ async def test_metrics_are_rendered_for_prometheus_with_bounded_labels() -> None
     assert samples["toque_output_tokens_total", "interactive", "chat"] == 4
     assert samples["toque_time_to_first_token_seconds_count", "interactive", "chat"] == 1
     assert samples["toque_replicas", "chat", "ready"] == 1
+    assert samples["toque_breakers", "chat", "closed"] == 2
+    assert samples["toque_breaker_turns_total", "chat", "ejected"] == 0
     assert samples["toque_requests_waiting", "batch", "chat"] == 3
     assert samples["vllm:num_requests_waiting", "chat"] == 5
     assert samples["vllm:num_requests_running", "chat"] == 1

@@ -132,11 +132,11 @@ class Laws:
 
     def _check_pool(self, pool: Pool, before: Before, event: Event, effects: list[Effect]) -> None:
         name, roster = pool.spec.name, pool.supply.roster
-        if pool.retries_live > before.retries_live:
+        if pool.retries.live > before.retries_live:
             spec = pool.spec.retry
             allowed = max(spec.budget_min, int(spec.budget_ratio * before.in_flight))
             assert isinstance(event, Failed), "a retry without a failure"
-            assert pool.retries_live <= allowed, f"{name}: {pool.retries_live} retries under way, {allowed} allowed"
+            assert pool.retries.live <= allowed, f"{name}: {pool.retries.live} retries under way, {allowed} allowed"
         self._check_starts(pool, before, effects)
         if roster.live < before.live and not isinstance(event, ReplicaFailed | ReplicaStopped):
             assert roster.live >= pool.spec.replicas.minimum_warm, f"{name} shrinks below its minimum"
@@ -156,4 +156,4 @@ class Laws:
 def _look(pool: Pool) -> Before:
     roster = pool.supply.roster
     serving = roster.ready + roster.doubted
-    return Before(roster.live, serving, roster.coming, roster.in_flight, pool.retries_live, pool.supply.target)
+    return Before(roster.live, serving, roster.coming, roster.in_flight, pool.retries.live, pool.supply.target)

@@ -27,6 +27,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     ProbeReplica,
+    RecordBreaker,
     RecordDecision,
     Refuse,
     StartReplica,
@@ -152,7 +153,7 @@ class World:
                 self._twins[replica_id].stop()
             case ProbeReplica(replica_id):
                 self._twins[replica_id].probe()
-            case Refuse() | RecordDecision():
+            case Refuse() | RecordDecision() | RecordBreaker():
                 pass
             case _:
                 assert_never(effect)

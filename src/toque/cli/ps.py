@@ -68,16 +68,25 @@ def tell_decision(decision: _Json) -> str:
 
 def _cells(row: _Json) -> tuple[str, ...]:
     replica, status = row["replica"], row["status"]
-    is_loading = replica["state"] == "loading" and status["progress_ratio"]
     return (
         str(replica["id"]),
-        f"loading {status['progress_ratio']:.0%}" if is_loading else replica["state"],
+        _state(row),
         f"{replica['in_flight']}/{replica['slots']}",
         str(status["pid"] or "-"),
         size(status["memory_bytes"] or replica["footprint"]["memory_bytes"]),
         span(row["age_s"]),
         "-" if replica["ready_at"] is None else span(replica["ready_at"] - replica["started_at"]),
     )
+
+
+def _state(row: _Json) -> str:
+    """Say where a replica stands, and what its breaker says where that is not `closed`."""
+    replica, status = row["replica"], row["status"]
+    if replica["state"] == "loading" and status["progress_ratio"]:
+        return f"loading {status['progress_ratio']:.0%}"
+    if replica["breaker"] == "closed":
+        return cast(str, replica["state"])
+    return f"{replica['state']}, {replica['breaker'].replace('_', '-')} ({replica['breaker_reason']})"
 
 
 def _budget(fleet: _Json) -> str:

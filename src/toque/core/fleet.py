@@ -117,19 +117,18 @@ class Fleet:
 
     def _ended(self, event: Finished | Failed | Abandoned, now: float, out: list[Effect]) -> None:
         journey = self.journeys.get(event.ticket_id)
-        if journey is None:  # refused meanwhile, or reported twice: it ended already
-            return
+        if journey is None or (journey.replica_id is None and not isinstance(event, Abandoned)):
+            return  # it was refused meanwhile, taken back, or reported twice
         pool = self.pools[journey.ticket.pool]
         match event:
-            case Abandoned():
-                pool.abandoned(journey, now, out)
-            case _ if journey.replica_id is None:  # a second word about a call that was taken back
-                return
             case Finished():
-                pool.finished(journey, now, out)
+                if pool.finished(journey, event, now, out):
+                    self._note(pool)
             case Failed():
                 pool.failed(journey, event, now, out)
                 self._note(pool)  # it may wait again; the other ends make nothing due earlier
+            case Abandoned():
+                pool.abandoned(journey, now, out)
             case _:
                 assert_never(event)
         if self.short and not pool.line:  # it may be able to miss something now
@@ -158,7 +157,7 @@ class Fleet:
                 pool.replica_failed(replica, event, now, out)
             case ReplicaStopped():
                 del self._owners[replica.id]
-                pool.supply.gone(replica)
+                pool.gone(replica)
             case _:
                 assert_never(event)
         self._offer_room(now, out)
@@ -256,7 +255,7 @@ class Fleet:
             self._settle(pool, now, out)
 
     def _open(self, spec: PoolSpec, now: float) -> Pool:
-        roster = Roster(spec.slots, self._routers[spec.routing]())
+        roster = Roster(spec, self._routers[spec.routing]())
         supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
         pool = Pool(spec, supply, Scaler(spec, self._policies[spec.scaling.policy](spec), now), self.journeys)
         self.pools[spec.name] = self._doors[spec.name] = pool

@@ -5,10 +5,12 @@ Law: a broken invariant is a bug of ours, never of the input, so it raises Asser
 
 from math import inf
 
+from toque.core.breaker import RESTING
 from toque.core.fleet import Fleet
 from toque.core.journey import Journey
 from toque.core.lifecycle import COMING
 from toque.core.pool import Pool
+from toque.model.messages import BreakerState
 from toque.model.ticket import ServiceClass
 from toque.model.view import ReplicaState
 
@@ -22,7 +24,8 @@ def check_fleet(fleet: Fleet, now: float) -> None:
         in_line = {journey.ticket.id for journey in pool.line.waiting()}
         waiting |= in_line
         journeys = [j for j in fleet.journeys.values() if j.ticket.pool == pool.spec.name]
-        check_line(pool, journeys, in_line)
+        check_line(pool, journeys, in_line, now)
+        check_breakers(pool, journeys)
         check_replicas(pool, journeys)
         assert fleet.next_wake() <= max(now, pool.next_wake()), f"{pool.spec.name} would oversleep"
         assert not (pool.spec.name in fleet.leaving and pool.line), (
@@ -42,19 +45,20 @@ def check_rest(fleet: Fleet) -> None:
     for name, pool in fleet.pools.items():
         assert not pool.line, f"somebody still waits for {name}"
         assert pool.line.next_deadline() == inf, f"{name} waits for a deadline of nobody"
-        assert not pool.retries_live, f"{name} counts a retry of nobody"
+        assert not pool.retries.live, f"{name} counts a retry of nobody"
         assert not pool.supply.roster.in_flight, f"{name} counts a request of nobody"
 
 
-def check_line(pool: Pool, journeys: list[Journey], in_line: set[int]) -> None:
+def check_line(pool: Pool, journeys: list[Journey], in_line: set[int], now: float) -> None:
     """Bounded, and exactly those wait who have no replica; nobody waits beside a free slot."""
     for service_class in ServiceClass:
-        retried = pool.retries_live
+        retried = pool.retries.live
         assert pool.line.length(service_class) <= pool.spec.queue.length_max + retried, (
             "the line is longer than its bound"
         )
     assert in_line == {j.ticket.id for j in journeys if j.replica_id is None}, "waiting and without a replica differ"
     assert not (pool.line and pool.supply.roster.choose(None)), "somebody waits while a slot is free"
+    assert not (pool.line and pool.trust.is_outage(now)), "somebody waits while every breaker is open"
     assert pool.scaler.demand == len(journeys), "the load window lost count"
     deadline = pool.line.next_deadline()
     assert deadline <= min((j.give_up_at for j in pool.line.waiting()), default=inf), "a deadline would pass unseen"
@@ -78,6 +82,22 @@ def check_replicas(pool: Pool, journeys: list[Journey]) -> None:
     assert roster.slots == sum(r.slots for r in replicas if r.state in SERVING), "slots are miscounted"
     assert pool.supply.outdated.keys() <= roster.replicas.keys(), "an outdated replica is gone and not struck"
     assert pool.supply.current <= max(pool.spec.replicas.maximum, 1), "more live replicas than the maximum"
+
+
+def check_breakers(pool: Pool, journeys: list[Journey]) -> None:
+    """Who is barred is off the shelf and will be tried again; half-open lets one through; not all are ejected."""
+    roster = pool.supply.roster
+    ready = [replica for replica in roster.replicas.values() if replica.state is ReplicaState.READY]
+    assert roster.barred == sum(replica.is_barred for replica in ready), "barred replicas are miscounted"
+    for replica in roster.replicas.values():
+        breaker = replica.breaker
+        assert replica.is_barred == breaker.is_barred, f"replica {replica.id}: router and breaker disagree"
+        assert (breaker.state in RESTING) == (breaker.until < inf), f"replica {replica.id} would never be tried again"
+        assert pool.trust.next_at <= breaker.until, f"replica {replica.id} would be tried too late"
+        if breaker.probe is not None:
+            assert breaker.state is BreakerState.HALF_OPEN, f"replica {replica.id} is probed without need"
+            probe = [j for j in journeys if j.replica_id == replica.id and j.ticket.id == breaker.probe]
+            assert len(probe) == 1, f"replica {replica.id} waits for a probe that has ended"
 
 
 def check_budget(fleet: Fleet) -> None:

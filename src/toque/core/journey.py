@@ -3,6 +3,8 @@
 Law: a journey is either waiting (`replica_id` None) or in flight on one replica, never both.
 """
 
+from toque.core.replica import Replica
+from toque.model.spec import QueueSpec
 from toque.model.ticket import Ticket
 
 
@@ -32,3 +34,17 @@ class Journey:
         self.dispatched_at = 0.0
         self.retries = 0
         self.avoid: int | None = None
+
+    def wait(self, spec: QueueSpec, now: float, *, is_cold: bool) -> None:
+        """Be in the line from now on, again perhaps: then rather not to where it just was."""
+        self.avoid, self.replica_id = self.replica_id, None
+        self.give_up_at = min(self.ticket.deadline, now + (spec.cold_wait_s_max if is_cold else spec.wait_s_max))
+        self.cold_since = now if is_cold else None
+
+    def depart(self, replica: Replica, now: float) -> float:
+        """Be in flight on this replica; return for how many seconds it had waited for one to load."""
+        self.replica_id = replica.id
+        self.dispatched_at = now
+        if self.cold_since is None or replica.ready_at is None:
+            return 0.0
+        return max(0.0, replica.ready_at - self.cold_since)

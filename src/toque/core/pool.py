@@ -6,9 +6,10 @@ Law: every request that is taken in ends exactly once, and a slot that frees is 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from toque.core.forecast import Forecast, spread
+from toque.core.forecast import Forecast
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
+from toque.core.outlook import Outlook
 from toque.core.queue import Line
 from toque.core.replica import Replica
 from toque.core.retry import RetryBudget
@@ -16,95 +17,104 @@ from toque.core.routing import Router
 from toque.core.scaler import Scaler, is_news
 from toque.core.scaling import Policy
 from toque.core.supply import Supply
+from toque.core.trust import Trust
 from toque.model.messages import (
     Decision,
     Dispatch,
     Effect,
     Failed,
     FailureCause,
-    ProbeReplica,
+    Finished,
     RecordDecision,
-    Refuse,
     ReplicaFailed,
     ReplicaReady,
 )
 from toque.model.spec import PoolSpec
-from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.ticket import RefusalReason, Ticket
 from toque.model.view import ReplicaState
-
-DOUBTFUL = frozenset({FailureKind.NOT_SENT, FailureKind.LOST, FailureKind.TIMEOUT})
-"""Failures after which the replica itself is in doubt: nothing is sent to it until a probe has answered."""
 
 
 class Pool:
     """One model. Methods append the effects they wish for to `out`."""
 
-    __slots__ = ("_forecast", "_journeys", "_retries", "decision", "line", "scaler", "spec", "supply")
+    __slots__ = (
+        "_journeys",
+        "_outlook",
+        "decision",
+        "forecast",
+        "line",
+        "retries",
+        "scaler",
+        "spec",
+        "supply",
+        "trust",
+    )
 
     def __init__(self, spec: PoolSpec, supply: Supply, scaler: Scaler, journeys: dict[int, Journey]) -> None:
         self.spec = spec
         self.supply = supply
         self.scaler = scaler
         self.line = Line(spec.queue)
+        self.trust = Trust(spec, supply.roster)
         self._journeys = journeys
         self.decision: Decision | None = None
-        self._retries = RetryBudget(spec.retry)
-        self._forecast = Forecast(spec.cold_start)
-
-    @property
-    def forecast(self) -> Forecast:
-        """What callers may expect here."""
-        return self._forecast
-
-    @property
-    def retries_live(self) -> int:
-        """Retried requests that have not ended."""
-        return self._retries.live
+        self.retries = RetryBudget(spec.retry)
+        self.forecast = Forecast(spec.cold_start)
+        self._outlook = Outlook(supply, self.trust, self.forecast)
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
     def arrive(self, ticket: Ticket, now: float, out: list[Effect]) -> bool:
         """Take a request in, or refuse it; returns whether something may be due earlier than before, or room is short.
 
-        1. too late already; 2. crash loop and nothing ready; 3. first in line and a slot is free: dispatched at once,
-        and only the first after a calm wakes the scaler; 4. the line is full; 5. else it waits. An empty pool is started
-        by 2, 4 and 5 alike.
+        1. too late already; 2. crash loop and nothing ready, or every breaker is open; 3. first in line and a slot is free:
+        dispatched at once, and only the first after a calm wakes anybody; 4. the line is full; 5. else it waits. An empty
+        pool is started by 2, 4 and 5 alike.
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
             self._refuse(ticket.id, RefusalReason.DEADLINE_EXCEEDED, now, out)
             return False
-        if self.supply.restart.is_crash_loop and not roster.ready:  # 2
+        if self._outlook.is_hopeless(now):  # 2
             self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return True
         replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
         if replica is not None:  # 3
             self._dispatch(self._take_in(ticket, now), replica, now, out)
-            return roster.in_flight == 1
+            if roster.in_flight > 1:
+                return False
+            self.trust.rouse(now)
+            return True
         if self.line.is_full(ticket.service_class):  # 4
             self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
         else:  # 5
             journey = self._take_in(ticket, now)
-            self._begin_wait(journey, now)
+            journey.wait(self.spec.queue, now, is_cold=not roster.ready)
             self.line.join(journey)
             self._start_if_empty(now, out)
         return True
 
-    def finished(self, journey: Journey, now: float, out: list[Effect]) -> None:
-        """The answer is complete: the slot is free for the next."""
+    def finished(self, journey: Journey, event: Finished, now: float, out: list[Effect]) -> bool:
+        """The answer is complete: the slot is free for the next. Returns whether something may be due earlier now."""
+        roster = self.supply.roster
         self._end(journey, now)
-        self._forecast.served(now - journey.dispatched_at)
+        self.forecast.served(now - journey.dispatched_at)
+        replica = roster.replicas.get(journey.replica_id or -1)
+        is_alert = replica is not None and replica.breaker.is_alert
+        if replica is not None and (is_alert or roster.ready > 1):
+            self.trust.finished(replica, journey, event, now, out)
         self._leave_slot(journey, now, out)
         if self.line:
             self.place(now, out)
+        return is_alert
 
     def failed(self, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
-        """A replica did not answer: doubt it where that is due, and try once more elsewhere where that is safe."""
+        """A replica did not answer: trust it less, and try once more elsewhere where that is safe."""
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
-        if replica is not None and event.kind in DOUBTFUL and self.supply.roster.step(replica, Step.DOUBTED, now):
-            out.append(ProbeReplica(replica.id))
+        if replica is not None:
+            self.trust.failed(replica, journey, event, now, out)
         in_time = now < journey.ticket.deadline
-        if in_time and not event.began and self._retries.spend(journey, event.kind, self.supply.roster.in_flight):
+        if in_time and not event.began and self.retries.spend(journey, event.kind, self.supply.roster.in_flight):
             self._put_back(journey, now, out)
             return
         self._end(journey, now)
@@ -127,12 +137,12 @@ class Pool:
     def replica_ready(self, replica: Replica, event: ReplicaReady, now: float) -> None:
         """A replica came up: learn what that took."""
         if self.supply.roster.step(replica, Step.READY, now):
-            self._forecast.started(replica.cold_start)
+            self.forecast.started(replica.cold_start)
             self.supply.ready(replica, event.footprint)
 
     def replica_failed(self, replica: Replica, event: ReplicaFailed, now: float, out: list[Effect]) -> None:
         """A replica died: refuse those who wait where nothing can be expected soon."""
-        self.supply.gone(replica)
+        self.gone(replica)
         if replica.state is ReplicaState.STOPPING:  # it went as it was told, only louder
             return
         self.supply.restart.failed(replica, event.cause, event.reason, now)
@@ -143,18 +153,25 @@ class Pool:
         elif event.cause is FailureCause.START_TIMEOUT:
             self.refuse_all(RefusalReason.MODEL_LOADING, now, out)
 
+    def gone(self, replica: Replica) -> None:
+        """Nothing is left of a replica."""
+        self.supply.gone(replica)
+        self.trust.gone(replica)
+
     def restock(self, now: float, out: list[Effect]) -> None:
         """Bring the replicas to their target, at least one if somebody waits, and fill the slots this frees."""
         if self.line and not self.supply.roster.live:
             self.supply.target = max(1, self.supply.target)
         self.supply.reconcile(now, out)
         self.place(now, out)
+        self.trust.rouse(now)
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
     def wake(self, now: float, out: list[Effect]) -> None:
         """Do what is due: give up waits, end graces, restart, and ask the scaler."""
         self._give_up(now, out)
+        self.trust.wake(now, out)
         for replica in list(self.supply.roster.draining.values()):
             self.supply.stop_if_drained(replica, now, out, "its grace is over")
         if now >= self.scaler.next_at:
@@ -164,15 +181,17 @@ class Pool:
 
     def next_wake(self) -> float:
         """When `wake` has something to do; inf for never."""
-        return min(self.scaler.next_at, self.supply.next_at(), self.line.next_deadline())
+        return min(self.scaler.next_at, self.supply.next_at(), self.line.next_deadline(), self.trust.next_at)
 
     def place(self, now: float, out: list[Effect]) -> None:
-        """Give waiting requests to free slots, in turn; a timer that is late keeps nobody whose time is over."""
+        """Give waiting requests to free slots, in turn, but to nobody whose time is over."""
         if self.line.next_deadline() <= now:
             self._give_up(now, out)
         while self.line:
             replica = self.supply.roster.choose(None)
             if replica is None:
+                if self.trust.is_outage(now):
+                    self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
                 return
             journey = self.line.take(now)
             if journey.avoid == replica.id:
@@ -189,9 +208,10 @@ class Pool:
         """Go by other settings from now on; who waits beyond a shorter line is refused. `restock` comes next."""
         self.spec = spec
         self._dismiss(self.line.revise(spec.queue), RefusalReason.QUEUE_FULL, now, out)
-        self._retries.revise(spec.retry)
+        self.retries.revise(spec.retry)
         self.scaler.revise(spec, policy, now)
-        self.supply.roster.revise(spec.slots, router)
+        self.trust.revise(spec)
+        self.supply.roster.revise(spec, router)
         self.supply.revise(spec, self.scaler.bound(self.supply.target), now, out)
 
     # ---- steps shared by several events ------------------------------------------------------------------------------
@@ -208,32 +228,22 @@ class Pool:
             self._end(journey, now)
             self._refuse(journey.ticket.id, reason, now, out)
 
-    def _begin_wait(self, journey: Journey, now: float) -> None:
-        is_cold = not self.supply.roster.ready
-        wait_s = self.spec.queue.cold_wait_s_max if is_cold else self.spec.queue.wait_s_max
-        journey.give_up_at = min(journey.ticket.deadline, now + wait_s)
-        journey.cold_since = now if is_cold else None
-
     def _dispatch(self, journey: Journey, replica: Replica, now: float, out: list[Effect]) -> None:
-        journey.replica_id = replica.id
-        journey.dispatched_at = now
+        cold_start_s = journey.depart(replica, now)
         self.supply.roster.take_slot(replica)
-        cold_start_s = 0.0
-        if journey.cold_since is not None and replica.ready_at is not None:
-            cold_start_s = max(0.0, replica.ready_at - journey.cold_since)
+        if replica.breaker.is_alert:
+            self.trust.dispatched(replica, journey)
         out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
 
     def _give_up(self, now: float, out: list[Effect]) -> None:
         for journey in self.line.expired(now):
             self._end(journey, now)
-            self._refuse(journey.ticket.id, self._expiry_reason(journey, now), now, out)
+            self._refuse(journey.ticket.id, self._outlook.expiry_reason(journey, now), now, out)
 
     def _put_back(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line; its slot frees for whoever is next."""
-        journey.avoid = journey.replica_id
         self._leave_slot(journey, now, out)
-        journey.replica_id = None
-        self._begin_wait(journey, now)
+        journey.wait(self.spec.queue, now, is_cold=not self.supply.roster.ready)
         self.line.rejoin(journey)
         self._start_if_empty(now, out)
         self.place(now, out)
@@ -241,7 +251,7 @@ class Pool:
     def _end(self, journey: Journey, now: float) -> None:
         del self._journeys[journey.ticket.id]
         if journey.retries:
-            self._retries.ended(journey)
+            self.retries.ended(journey)
         self.scaler.left(now)
 
     def _leave_slot(self, journey: Journey, now: float, out: list[Effect]) -> None:
@@ -249,6 +259,8 @@ class Pool:
         replica = roster.replicas.get(journey.replica_id or -1)
         if replica is not None:  # else it died before its last request was reported
             roster.free_slot(replica, now)
+            if replica.breaker.is_alert:
+                self.trust.left(replica, journey)
             if roster.draining:
                 self.supply.stop_if_drained(replica, now, out, "drained")
 
@@ -272,7 +284,7 @@ class Pool:
             self.scaler.postpone(now)
             self.restock(now, out)
             return
-        wait = (self.line.oldest_wait_s(now), self._forecast.cold_start.total_s)
+        wait = (self.line.oldest_wait_s(now), self.forecast.cold_start.total_s)
         decision = self.scaler.decide(self.scaler.observe(roster, len(self.line), wait, now), now)
         supply.target = decision.allowed.replicas
         self.restock(now, out)
@@ -283,18 +295,4 @@ class Pool:
         self.scaler.rest(decision, now)
 
     def _refuse(self, ticket_id: int, reason: RefusalReason, now: float, out: list[Effect]) -> None:
-        out.append(Refuse(ticket_id, reason, spread(self._retry_after_s(now), ticket_id)))
-
-    def _retry_after_s(self, now: float) -> float:
-        roster = self.supply.roster
-        if roster.ready:
-            return self._forecast.slot_s(len(self.line), roster.slots)
-        back_off_s = 0.0 if roster.coming else max(0.0, self.supply.restart.not_before - now)
-        return back_off_s + self._forecast.ready_s(roster, now)
-
-    def _expiry_reason(self, journey: Journey, now: float) -> RefusalReason:
-        if journey.ticket.deadline <= now:
-            return RefusalReason.DEADLINE_EXCEEDED
-        if self.supply.roster.ready:
-            return RefusalReason.QUEUE_TIMEOUT
-        return RefusalReason.NO_CAPACITY if self.supply.shortage else RefusalReason.MODEL_LOADING
+        out.append(self._outlook.refusal(ticket_id, reason, len(self.line), now))

@@ -3,7 +3,11 @@
 Law: `in_flight` never exceeds `slots`; times are those of the events that told them.
 """
 
+from math import inf
+
+from toque.core.breaker import Breaker
 from toque.core.lifecycle import COMING, Step
+from toque.model.messages import BreakerState
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 from toque.model.view import ReplicaState, ReplicaView
@@ -14,12 +18,25 @@ READY = ReplicaState.READY
 class Replica:
     """A running (or coming, or leaving) copy of an agent."""
 
-    __slots__ = ("drain_until", "footprint", "id", "idle_since", "in_flight", "slots", "state", "times")
+    __slots__ = (
+        "breaker",
+        "drain_until",
+        "footprint",
+        "id",
+        "idle_since",
+        "in_flight",
+        "is_barred",
+        "slots",
+        "state",
+        "times",
+    )
 
-    def __init__(self, replica_id: int, slots: int, footprint: Resources, now: float) -> None:
+    def __init__(self, replica_id: int, slots: int, footprint: Resources, breaker: Breaker, now: float) -> None:
         self.id = replica_id
         self.slots = slots
         self.footprint = footprint
+        self.breaker = breaker
+        self.is_barred = False  # what the breaker says, where the router reads it
         self.state = ReplicaState.STARTING
         self.in_flight = 0
         self.times: dict[Step | None, float] = {None: now}
@@ -60,6 +77,7 @@ class Replica:
 
     def view(self) -> ReplicaView:
         """Return a copy for people."""
+        breaker = self.breaker
         return ReplicaView(
             id=self.id,
             state=self.state,
@@ -70,4 +88,7 @@ class Replica:
             idle_since=self.idle_since,
             footprint=self.footprint,
             cold_start=self.cold_start,
+            breaker=breaker.state,
+            breaker_until=breaker.until if breaker.until < inf else None,
+            breaker_reason=breaker.reason if breaker.state is not BreakerState.CLOSED else "",
         )

@@ -3,22 +3,27 @@
 Law: counts, router and slots change here together, so that they cannot disagree.
 """
 
+from toque.core.breaker import Breaker
 from toque.core.lifecycle import COMING, LIVE, Step, follow
 from toque.core.replica import Replica
 from toque.core.routing import Router
 from toque.model.resources import Resources
+from toque.model.spec import PoolSpec
 from toque.model.view import ReplicaState
 
 
 class Roster:
     """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts, all but the leaving.
 
-    `draining` is in the order in which they began to drain. `slots`: of all replicas that serve or soon will again.
+    `barred` are those among `ready` whose breaker lets nothing through. `draining` is in the order in which they began to drain.
+    `slots`: of all replicas that serve or soon will again.
     """
 
     __slots__ = (
+        "_breaker_spec",
         "_router",
         "_slots",
+        "barred",
         "choose",
         "coming",
         "doubted",
@@ -30,8 +35,9 @@ class Roster:
         "slots",
     )
 
-    def __init__(self, slots: int, router: Router) -> None:
-        self._slots = slots
+    def __init__(self, spec: PoolSpec, router: Router) -> None:
+        self._slots = spec.slots
+        self._breaker_spec = spec.breaker
         self._router = router
         self.choose = router.choose
         """Asks the router for a replica with a free slot, rather not the one named: its own method, for each request asks."""
@@ -40,13 +46,15 @@ class Roster:
         self.live = 0
         self.coming = 0
         self.ready = 0
+        self.barred = 0
         self.doubted = 0
         self.slots = 0
         self.draining: dict[int, Replica] = {}
 
-    def revise(self, slots: int, router: Router) -> None:
-        """Give replicas that are ordered from now on other slots, and ask another router."""
-        self._slots = slots
+    def revise(self, spec: PoolSpec, router: Router) -> None:
+        """Give replicas that are ordered from now on other slots and another breaker, and ask another router."""
+        self._slots = spec.slots
+        self._breaker_spec = spec.breaker
         self._router = router
         self.choose = router.choose
         for replica in self.replicas.values():
@@ -54,7 +62,7 @@ class Roster:
 
     def order(self, replica_id: int, footprint: Resources, now: float) -> Replica:
         """Enter a replica that was just ordered."""
-        replica = Replica(replica_id, self._slots, footprint, now)
+        replica = Replica(replica_id, self._slots, footprint, Breaker(self._breaker_spec), now)
         self.replicas[replica_id] = replica
         self._count(replica, 1)
         return replica
@@ -69,6 +77,13 @@ class Roster:
         self._count(replica, 1)
         self._router.place(replica)
         return True
+
+    def bar(self, replica: Replica) -> None:
+        """Let the router know whether the breaker of a replica lets requests through now."""
+        self._count(replica, -1)
+        replica.is_barred = replica.breaker.is_barred
+        self._count(replica, 1)
+        self._router.place(replica)
 
     def remove(self, replica: Replica) -> None:
         """Strike a replica of which nothing is left."""
@@ -93,9 +108,9 @@ class Roster:
         self._router.place(replica)
 
     def surplus(self) -> list[Replica]:
-        """Ready replicas, the one to miss least first: fewest in flight, then the youngest."""
+        """Ready replicas, the one to miss least first: barred, then fewest in flight, then the youngest."""
         ready = [r for r in self.replicas.values() if r.state is ReplicaState.READY]
-        return sorted(ready, key=lambda r: (r.in_flight, -r.id))
+        return sorted(ready, key=lambda r: (not r.is_barred, r.in_flight, -r.id))
 
     def in_state(self, state: ReplicaState) -> list[Replica]:
         """Replicas in one state, oldest first."""
@@ -111,6 +126,7 @@ class Roster:
         elif state is ReplicaState.READY:
             self.ready += change
             self.slots += change * replica.slots
+            self.barred += change * replica.is_barred
         elif state is ReplicaState.DOUBTED:
             self.doubted += change
             self.slots += change * replica.slots

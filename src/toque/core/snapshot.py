@@ -6,7 +6,7 @@ Law: taking one changes nothing and costs O(replicas).
 from toque.core.fleet import Fleet
 from toque.core.pool import Pool
 from toque.model.ticket import ServiceClass
-from toque.model.view import LEAVING, FleetView, PoolView
+from toque.model.view import LEAVING, FleetView, PoolView, ReplicaState
 
 
 def view_fleet(fleet: Fleet, now: float) -> FleetView:
@@ -40,24 +40,34 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         maximum=pool.spec.replicas.maximum,
         cold_start=pool.forecast.cold_start,
         decision=pool.decision,
+        breaker_turns=dict(pool.trust.turns),
     )
 
 
 def _condition(pool: Pool, *, is_draining: bool) -> tuple[str, str]:
     """Name a pool's condition and the reason.
 
-    1. the service ends; 2. something answers, perhaps less than wanted; 3. crash loop; 4. no room; 5. loading;
-    6. waiting for the back-off after a death; 7. cold.
+    1. the service ends; 2. no breaker lets anything through; 3. something answers, perhaps less than wanted; 4. crash loop;
+    5. no room; 6. loading; 7. waiting for the back-off after a death; 8. cold.
     """
     roster, restart = pool.supply.roster, pool.supply.restart
     if is_draining:  # 1
         return "draining", ""
-    if roster.ready:  # 2
+    barred = [replica for replica in roster.in_state(ReplicaState.READY) if replica.is_barred]
+    if barred and len(barred) == roster.ready:  # 2
+        return "unhealthy", barred[0].breaker.reason
+    if roster.ready:  # 3
         return "ok", pool.supply.shortage or restart.reason
-    if restart.is_crash_loop:  # 3
+    return _condition_of_none(pool)
+
+
+def _condition_of_none(pool: Pool) -> tuple[str, str]:
+    """The same where no replica is ready."""
+    roster, restart = pool.supply.roster, pool.supply.restart
+    if restart.is_crash_loop:  # 4
         return "crash_loop", restart.reason
-    if pool.supply.shortage:  # 4
+    if pool.supply.shortage:  # 5
         return "no_capacity", pool.supply.shortage
-    if roster.coming:  # 5
+    if roster.coming:  # 6
         return "loading", restart.reason
-    return ("restarting" if restart.reason else "cold"), restart.reason  # 6, 7
+    return ("restarting" if restart.reason else "cold"), restart.reason  # 7, 8

@@ -190,6 +190,27 @@ class ProbeReplica:
     replica_id: int
 
 
+class BreakerState(StrEnum):
+    """Whether a replica may be sent requests; `core/breaker.py` says what leads from where to where."""
+
+    CLOSED = "closed"
+    PAUSED = "paused"
+    OPEN = "open"
+    EJECTED = "ejected"
+    HALF_OPEN = "half_open"
+
+
+@value
+class RecordBreaker:
+    """Keep that a replica's breaker changed its state, why, and how long it stays (0: until a request shows more)."""
+
+    pool: str
+    replica_id: int
+    state: BreakerState
+    reason: str
+    for_s: float = 0.0
+
+
 @value
 class RecordDecision:
     """Keep what the scaler saw, wanted and was allowed, so that `toque why` can tell."""
@@ -235,4 +256,4 @@ class Decision:
     shortage: str = ""
 
 
-Effect: TypeAlias = Dispatch | Refuse | StartReplica | StopReplica | ProbeReplica | RecordDecision
+Effect: TypeAlias = Dispatch | Refuse | StartReplica | StopReplica | ProbeReplica | RecordBreaker | RecordDecision

@@ -3,10 +3,11 @@
 Law: a view is a copy; holding or changing one touches nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from toque.model.messages import Decision
+from toque.model.messages import BreakerState, Decision
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 
@@ -28,7 +29,10 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """One replica. Times are seconds of the fleet's clock."""
+    """One replica. Times are seconds of the fleet's clock.
+
+    `breaker_until`: when it may be sent a request again, if that is known; `breaker_reason`: why its breaker is not closed.
+    """
 
     id: int
     state: ReplicaState
@@ -39,11 +43,18 @@ class ReplicaView:
     idle_since: float | None
     footprint: Resources
     cold_start: ColdStart
+    breaker: BreakerState = BreakerState.CLOSED
+    breaker_until: float | None = None
+    breaker_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """One pool. `condition` is `ok`, `cold`, `loading`, `restarting`, `crash_loop`, `no_capacity`, `draining`, `leaving`."""
+    """One pool.
+
+    `condition` is `ok`, `unhealthy` (no breaker lets requests through), `cold`, `loading`, `restarting`, `crash_loop`,
+    `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so far.
+    """
 
     name: str
     condition: str
@@ -57,6 +68,7 @@ class PoolView:
     maximum: int
     cold_start: ColdStart
     decision: Decision | None
+    breaker_turns: Mapping[BreakerState, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    RecordBreaker,
     RecordDecision,
     Refuse,
     ReplicaFailed,
@@ -81,6 +82,8 @@ def explain_pool(name: str, steps: list[Step]) -> Explanation:
                 case StartReplica(pool, replica_id) if pool == name:
                     mine.add(replica_id)
                     replicas.append({"at": now, "replica": replica_id, "what": "ordered"})
+                case RecordBreaker(pool, replica_id) if pool == name:
+                    replicas.append({"at": now, "replica": replica_id, "what": _tell_breaker(effect)})
                 case StopReplica(replica_id, reason) if replica_id in mine:
                     replicas.append({"at": now, "replica": replica_id, "what": f"stopped: {reason}"})
                 case _:
@@ -91,6 +94,12 @@ def explain_pool(name: str, steps: list[Step]) -> Explanation:
         "decisions": [{"at": now, **msgspec.to_builtins(decision)} for now, decision in decisions[-DECISIONS_SHOWN:]],
         "replicas": replicas[-DECISIONS_SHOWN:],
     }
+
+
+def _tell_breaker(turn: RecordBreaker) -> str:
+    """Say what became of a replica's breaker, and why."""
+    rest = f" for {turn.for_s:.3g} s" if turn.for_s else ""
+    return f"breaker {turn.state.value.replace('_', '-')}{rest}: {turn.reason}"
 
 
 def _tell_event(event: Event, ticket_id: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from toque.model.messages import BreakerState
 from toque.model.view import FleetView, PoolView, ReplicaState
 from toque.records.metrics import Histogram, Metrics, ModelMetrics
 
@@ -103,3 +104,16 @@ def _gauges(view: FleetView) -> Iterator[Metric]:
             replicas.add_metric((pool.name, state.value), states[state])
     yield waiting
     yield replicas
+    yield from _breakers(view)
+
+
+def _breakers(view: FleetView) -> Iterator[Metric]:
+    now = GaugeMetricFamily("toque_breakers", "Replicas by the state of their breaker.", labels=("model", "state"))
+    turns = CounterMetricFamily("toque_breaker_turns", "Turns of breakers into a state.", labels=("model", "state"))
+    for pool in view.pools:
+        states = Counter(replica.breaker for replica in pool.replicas)
+        for state in BreakerState:
+            now.add_metric((pool.name, state.value), states[state])
+            turns.add_metric((pool.name, state.value), pool.breaker_turns.get(state, 0))
+    yield now
+    yield turns

@@ -14,6 +14,7 @@ from toque.model.messages import (
     Event,
     FailureCause,
     ProbeReplica,
+    RecordBreaker,
     RecordDecision,
     Refuse,
     ReplicaFailed,
@@ -73,7 +74,7 @@ class Actuator:
                 self._driver_of[replica_id].stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver_of[replica_id].probe(replica_id)
-            case RecordDecision():
+            case RecordDecision() | RecordBreaker():
                 pass  # the journal has it
             case _:
                 assert_never(effect)

@@ -21,6 +21,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     ProbeReplica,
+    RecordBreaker,
     RecordDecision,
     Refuse,
     StartReplica,
@@ -157,7 +158,8 @@ class Simulation:
             request.first_at = self._clock.now
             return
         self._end(number, request)
-        self.post(Finished(number, output_tokens=request.arrival.output_tokens))
+        ttft_s = (request.first_at or self._clock.now) - (request.dispatched_at or 0.0)
+        self.post(Finished(number, ttft_s, request.arrival.prompt_tokens, request.arrival.output_tokens))
 
     def lost(self, replica_id: int) -> None:
         """Fail what a replica took with it; what had not begun to answer may be tried again by the core."""
@@ -201,7 +203,7 @@ class Simulation:
                 self._driver.stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver.probe(replica_id)
-            case RecordDecision():
+            case RecordDecision() | RecordBreaker():
                 pass
             case _:
                 assert_never(effect)

@@ -28,7 +28,7 @@ class LeastLoaded:
             del shelf[replica_id]
             if not shelf:
                 self._mask ^= 1 << earlier
-        if load >= replica.slots or replica.state is not READY:
+        if load >= replica.slots or replica.state is not READY or replica.is_barred:
             return
         if load >= len(shelves):
             shelves.extend(OrderedDict() for _ in range(replica.slots))
