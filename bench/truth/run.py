@@ -58,6 +58,7 @@ def main() -> None:
     told = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         fake = fakes.rows(folder, chosen.policy or list(fakes.POLICIES), quick=chosen.quick)
         real = embedded.rows(folder, quick=chosen.quick) if chosen.embedded or chosen.only_embedded else ()
         for row in chain(() if chosen.only_embedded else fake, real):
