@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from docs.catalogue import faults_page
+
 from toque.cli.reference import cli_page, errors_page
 from toque.config.reference import configuration_page
 from toque.config.tables import json_schema
@@ -15,6 +17,7 @@ def pages() -> dict[str, str]:
     return {
         "cli.md": cli_page(),
         "errors.md": errors_page(),
+        "faults.md": faults_page(),
         "configuration.md": configuration_page(),
         "toque.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
