@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from urllib.parse import urlsplit
 
 PATIENCE_S = 60.0
@@ -97,7 +98,7 @@ def count(answers: Iterable[Answer]) -> dict[str, int]:
 def quantile(sizes: Iterable[float], share: float) -> float:
     """Return the smallest size that so large a share does not exceed; 0 of nothing."""
     ascending = sorted(sizes)
-    return ascending[min(len(ascending) - 1, int(share * len(ascending)))] if ascending else 0.0
+    return ascending[max(0, ceil(share * len(ascending)) - 1)] if ascending else 0.0
 
 
 async def _exchange(url: str, is_stream: bool) -> AsyncIterator[bytes]:
