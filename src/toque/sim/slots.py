@@ -82,6 +82,7 @@ class SlotsReplica:
     """One replica; `now` is in seconds."""
 
     __slots__ = (
+        "_base_s",
         "_busy",
         "_coming",
         "_decoding",
@@ -91,6 +92,7 @@ class SlotsReplica:
         "_reading",
         "_shared_token_s",
         "_since",
+        "_token_s",
         "_tokens",
     )
 
@@ -99,7 +101,9 @@ class SlotsReplica:
         is_shared = profile.prefill is Prefill.TOGETHER
         self._own_token_s = 0.0 if is_shared else profile.prefill_token_s
         self._shared_token_s = profile.prefill_token_s if is_shared else 0.0
+        self._base_s = profile.base_s
         self._busy = 0
+        self._token_s = 0.0
         self._tokens = 0.0
         self._since = 0.0
         self._coming: list[tuple[float, int, int, int]] = []
@@ -113,41 +117,34 @@ class SlotsReplica:
     def begin(self, number: int, prompt_tokens: int, output_tokens: int, now: float) -> None:
         """Take a request in; every decoding one slows down."""
         self._advance(now)
-        self._busy += 1
-        own_s = self._profile.base_s + self._own_token_s * prompt_tokens
+        self._set_busy(self._busy + 1)
+        own_s = self._base_s + self._own_token_s * prompt_tokens
         heappush(self._coming, (now + own_s, number, prompt_tokens, output_tokens))
 
     def next_at(self) -> float:
         """When the next reading begins or ends, or the next answer ends; who decodes waits for the end of a reading."""
         if self._reading:
             return self._read_at
-        return min(self._open_at(), self._end_at())
+        end_at = self._end_at() if self._decoding else inf
+        if self._coming and (open_at := self._coming[0][0]) < end_at:
+            return max(self._since, open_at)
+        return end_at
 
     def turn(self, now: float) -> list[tuple[int, bool]]:
         """Report first tokens and ends up to now; what ends at an instant ends before the next reading begins."""
         told: list[tuple[int, bool]] = []
-        while True:
+        while (at := self.next_at()) <= now:
             if self._reading:
-                if self._read_at > now:
-                    return told
                 self._close(told)
-                continue
-            open_at, end_at = self._open_at(), self._end_at()
-            if min(open_at, end_at) > now:
-                return told
-            if end_at <= open_at:
-                self._end(end_at, told)
+            elif self._decoding and self._end_at() <= at:
+                self._end(at, told)
             else:
-                self._open(open_at, told)
-
-    def _open_at(self) -> float:
-        return max(self._since, self._coming[0][0]) if self._coming else inf
+                self._open(at, told)
+        return told
 
     def _end_at(self) -> float:
-        if not self._decoding:
-            return inf
         left = self._decoding[0][0] - self._tokens
-        return self._since + left * self._profile.token_s(self._busy) if left > 0 else self._since
+        return self._since + left * self._token_s if left > 0 else self._since
 
     def _open(self, now: float, told: list[tuple[int, bool]]) -> None:
         """Begin to read all prompts that are there; where nothing is left to read, first tokens come at once."""
@@ -181,13 +178,17 @@ class SlotsReplica:
         end, number = heappop(self._decoding)
         self._tokens = max(self._tokens, end)
         self._since = now
-        self._busy -= 1
+        self._set_busy(self._busy - 1)
         told.append((number, True))
 
     def _advance(self, now: float) -> None:
         """Bring the clock of tokens up to now; it stands while a prompt is read or nothing decodes."""
         if self._reading:
             return
-        if self._decoding and (token_s := self._profile.token_s(self._busy)):
-            self._tokens += (now - self._since) / token_s
+        if self._decoding and self._token_s:
+            self._tokens += (now - self._since) / self._token_s
         self._since = now
+
+    def _set_busy(self, busy: int) -> None:
+        self._busy = busy
+        self._token_s = self._profile.token_s(busy)
