@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,12 @@ async def measure(profile: bool) -> dict[str, float]:
         gateway = Gateway(fleet.controller, fleet.dialects, keys, spec.limits, metrics=Metrics(), access=access)
         await gateway.open(("127.0.0.1", 0))
         bench = Bench(loop)
-        plain, large, stream = (CASES[number].request() for number in (1, 3, 4))
+        plain, new, large, stream = (CASES[number].request() for number in (1, 3, 4, 5))
         await bench.warm_up(plain)
+        stamps = count(1)
         runs: dict[str, Callable[[], None]] = {
             "plain request": lambda: bench.plain(plain),
+            "plain request, a new head": lambda: bench.plain(new.replace(b"0" * 12, b"%012d" % next(stamps))),
             "request of 64 kB": lambda: bench.plain(large),
             "stream of 64 chunks, 1 a read": lambda: bench.stream(stream, 1),
             "stream of 64 chunks, 8 a read": lambda: bench.stream(stream, 8),

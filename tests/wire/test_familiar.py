@@ -67,12 +67,14 @@ def test_a_head_that_tells_its_length_in_no_plain_way_is_not_learnt(first: bytes
 
 def test_a_connection_whose_heads_are_always_new_stops_to_learn_them() -> None:
     head: FamiliarHead[int] = FamiliarHead()
-    for number in range(PATIENCE + 1):
+    for number in range(PATIENCE - 1):
         head.learn(message(b"hello", b"key-%d" % number), 5, number)
-    assert head.meaning == PATIENCE - 1
-    assert head.body_of(message(b"hello", b"key-%d" % (PATIENCE - 1))) == b"hello"
-    head.learn(message(b"hello", b"another"), 5, 99)
-    assert head.meaning == 99, "one was recognised: it is worth learning again"
+    assert head.body_of(message(b"hello", b"key-%d" % (PATIENCE - 2))) == b"hello", "this one came again"
+    for number in range(PATIENCE):
+        head.learn(message(b"hello", b"other-%d" % number), 5, number)
+        assert head.meaning == number, "so it was worth going on"
+    head.learn(message(b"hello", b"one more"), 5, 99)
+    assert head.meaning is None
 
 
 def test_a_reader_with_a_memory_reads_what_one_without_reads() -> None:

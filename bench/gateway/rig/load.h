@@ -1,14 +1,18 @@
-/* A closed-loop client: each connection sends the same request again as soon as it is answered. */
+/* A closed-loop client: each connection sends the same request again as soon as it is answered. Where the request has
+ * STAMP_FIELD, the digits behind it are another number each time. */
 #ifndef LOAD_H
 #define LOAD_H
 
 #include <stddef.h>
 
+#define STAMP_FIELD "X-Request-Id: "
+enum { STAMP_DIGITS = 12 };
+
 typedef struct {
     int port;
     int connections;
     double warm_s, measured_s;
-    const char *request; /* head and body */
+    char *request; /* head and body */
     size_t request_length;
 } load_order;
 

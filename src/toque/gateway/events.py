@@ -6,6 +6,7 @@ The one thing taken out is the usage chunk, when the client did not ask for it.
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -13,8 +14,6 @@ EVENT_BYTES_MAX = 2**20
 """An unfinished event at most."""
 
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_USUAL = re.compile(rb'"usage"\s*:\s*\{\s*"prompt_tokens"\s*:\s*(\d{1,12})\s*,\s*"completion_tokens"\s*:\s*(\d{1,12})')
-"""Usage the way llama.cpp, vLLM and OpenAI write it; what comes in another order is searched for field by field."""
 _PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,12})')
 _OUTPUT = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,12})')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -38,6 +37,17 @@ class _Chunk(msgspec.Struct, gc=False):
     error: dict[str, msgspec.Raw] | str | None = None
 
 
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**12)]
+
+
+class _Usage(msgspec.Struct, gc=False):
+    """The counts, in whatever order."""
+
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
+
+
+_decode_usage = msgspec.json.Decoder(_Usage).decode
 _prove = msgspec.json.Decoder(_Ordinary).decode
 _prove_lines = msgspec.json.Decoder(_Ordinary).decode_lines
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -173,8 +183,13 @@ def count_tokens(data: bytes, start: int) -> tuple[int, int]:
 
 def find_usage(body: bytes) -> tuple[int, int]:
     """Read prompt and output tokens of an answer in one piece."""
-    usual = _USUAL.match(body, body.rfind(b'"usage"'))
-    if usual is not None:
-        return int(usual[1]), int(usual[2])
+    start = body.rfind(b'"usage":{')
+    if start >= 0:
+        try:
+            usage = _decode_usage(body[start + 8 : body.find(b"}", start) + 1])
+        except msgspec.DecodeError:  # it has objects inside
+            pass
+        else:
+            return usage.prompt_tokens, usage.completion_tokens
     found = _USAGE.search(body)
     return count_tokens(body, found.end()) if found is not None else (0, 0)

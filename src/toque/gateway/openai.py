@@ -45,6 +45,7 @@ STRUCTURE_MAX = 2**20
 
 _PARAM = re.compile(r"(?:at `\$\.|required field `)([A-Za-z0-9_]+)")
 _USAGE = StreamOptions(include_usage=True)
+BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE  # found once: each request asks
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -95,12 +96,13 @@ class BodyReader:
             )
         _check(body)
         streams = body.stream is True
-        options = body.stream_options
-        wants_usage = streams and isinstance(options, StreamOptions) and options.include_usage is True
-        service_class = ServiceClass.BATCH if body.service_tier == "flex" else ServiceClass.INTERACTIVE
-        collects = dialect.streams_only and not streams and self._path in STREAMED
-        if collects:
-            body.stream = True
+        collects = wants_usage = False
+        if streams:
+            options = body.stream_options
+            wants_usage = isinstance(options, StreamOptions) and options.include_usage is True
+        elif dialect.streams_only and self._path in STREAMED:
+            body.stream = collects = True
+        service_class = BATCH if body.service_tier == "flex" else INTERACTIVE
         self._translate(body, dialect.model, self._foreign[model])
         return Ask(model, streams, collects, wants_usage, service_class, _encode(body))
 

@@ -25,7 +25,7 @@ def json_line(at: float, served: Served) -> bytes:
 def line_of(at: float, encoded: bytes) -> bytes:
     """Put a time in front of the fields of an encoded JSON object, and end the line."""
     second = int(at)
-    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), (at - second) * 1000, encoded[1:])
+    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), int((at - second) * 1000), encoded[1:])
 
 
 @lru_cache(maxsize=2)

@@ -63,13 +63,15 @@ class ModelMetrics:
 
     def count(self, served: Served) -> None:
         """Count one request that has ended; waits and times only of those that got so far."""
-        key = (served.status, served.outcome)
+        attempts, outcome = served.attempts, served.outcome
+        key = (served.status, outcome)
         self.by_outcome[key] = self.by_outcome.get(key, 0) + 1
-        if not served.attempts:
+        if not attempts:
             return
         self.queue_wait.observe(served.queue_wait_ms * 1e-3)
-        self.retries += served.attempts - 1
-        if served.outcome != "ok":
+        if attempts > 1:
+            self.retries += attempts - 1
+        if outcome != "ok":
             return
         self.duration.observe(served.duration_ms * 1e-3)
         self.prompt_tokens += served.prompt_tokens

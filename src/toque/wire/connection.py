@@ -154,72 +154,77 @@ class Connection(asyncio.Protocol):
         self._home.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse one read, unless it is a whole answer whose head came before; hand it on in at most three calls."""
-        call = self._call
+        """Parse one read, unless it is a whole answer whose head came before; hand it on in at most three calls.
+
+        The call may abort itself in each of them.
+        """
+        call, had_head = self._call, self._has_head
         if call is None:  # nobody asked
             self.close()
             return
         self._resend = b""
-        known = self._familiar.meaning
-        if known is not None and not self._has_head and not self._head_bytes:
-            body = self._familiar.body_of(data)
-            if body is not None:
-                self._deliver_familiar(call, known, body)
-                return
-        self._parse(call, data)
+        if not had_head and self._recognises(data, call):
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.lose(FailureKind.INVALID)
+            return
+        pieces, self._pieces = self._pieces, []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not had_head:
+            self._tell_head(data, len(body), call)
+        if body and self._call is call:
+            call.on_body(body)
+        if self._has_ended and self._call is call:
+            self._end(call)
 
-    def _deliver_familiar(self, call: Call, head: AnswerHead, body: bytes) -> None:
-        """Hand on a whole answer of a connection that stays open."""
+    def _recognises(self, data: bytes, call: Call) -> bool:
+        """Hand on a whole answer of a connection that stays open, or say that it is none that is known."""
+        head = self._familiar.meaning
+        if head is None or self._head_bytes:
+            return False
+        body = self._familiar.body_of(data)
+        if body is None:
+            return False
         if call.wants_whole(*head):
             self._set_free(call)
             call.on_whole(body)
-            return
+            return True
         call.on_head(*head)
-        if self._call is call and body:
+        if body and self._call is call:
             call.on_body(body)
         if self._call is call:
             self._set_free(call)
             call.on_end()
+        return True
+
+    def _tell_head(self, data: bytes, body_bytes: int, call: Call) -> None:
+        """Hand the head on once it is whole; remember that of a whole answer."""
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.lose(FailureKind.INVALID)
+            return
+        head = (self._parser.get_status_code(), self._headers)
+        if self._has_ended and self._keeps_alive and not self._head_bytes:
+            self._familiar.learn(data, body_bytes, head)
+        call.on_head(*head)
+
+    def _end(self, call: Call) -> None:
+        if self._keeps_alive:
+            self._forget_answer()
+            self._set_free(call)
+        else:
+            self._detach()
+            self.close()
+        call.on_end()
 
     def _set_free(self, call: Call) -> None:
         self._call = call.carrier = None
         if self._is_paused:
             self.resume()
         self._home.keep(self)
-
-    def _parse(self, call: Call, data: bytes) -> None:
-        had_head = self._has_head
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.lose(FailureKind.INVALID)
-            return
-        if not self._has_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self.lose(FailureKind.INVALID)
-            return
-        pieces, self._pieces = self._pieces, []
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if not had_head:
-            head = (self._parser.get_status_code(), self._headers)
-            if self._has_ended and self._keeps_alive and not self._head_bytes:
-                self._familiar.learn(data, len(body), head)
-            call.on_head(*head)
-        self._deliver_body(call, body)
-
-    def _deliver_body(self, call: Call, body: bytes) -> None:
-        """Hand on the body bytes of one read, and the end. The call may abort itself in each of these calls."""
-        if body and self._call is call:
-            call.on_body(body)
-        if self._has_ended and self._call is call:
-            if self._keeps_alive:
-                self._forget_answer()
-                self._set_free(call)
-            else:
-                self._detach()
-                self.close()
-            call.on_end()
 
     def eof_received(self) -> bool:
         """The replica sends no more: an answer without a length is whole now."""

@@ -54,10 +54,10 @@ class FamiliarHead(Generic[Meaning]):
 
         Nothing is remembered where the head does not end and tell its length in the one plain way.
         """
+        self.meaning = None
         if not self._patience:
             return
         self._patience -= 1
-        self.meaning = None
         end = message.find(b"\r\n\r\n")
         lengths = list(_LENGTH.finditer(message, 0, end + 2))
         begin = end + 4
