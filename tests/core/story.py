@@ -10,10 +10,12 @@ from typing import TypeVar
 
 from toque.core.fleet import Fleet
 from toque.core.invariants import check_fleet
+from toque.model.fallback_spec import SpendingSpec
 from toque.model.messages import (
     Abandoned,
     Arrived,
     Dispatch,
+    Divert,
     Effect,
     Event,
     Failed,
@@ -40,9 +42,12 @@ ROOMY = Resources(memory_bytes=1024 * GIB, cores=1024.0, gpu_memory_bytes=1024 *
 SAME_INSTANT_WAKES_MAX = 4
 
 
-def arrival(ticket_id: int, pool: str = "chat", deadline: float = inf, *, batch: bool = False) -> Arrived:
+def arrival(
+    ticket_id: int, pool: str = "chat", deadline: float = inf, *, batch: bool = False, fallbacks: tuple[str, ...] = ()
+) -> Arrived:
     """A request comes in."""
-    return Arrived(Ticket(ticket_id, pool, deadline, ServiceClass.BATCH if batch else ServiceClass.INTERACTIVE))
+    service_class = ServiceClass.BATCH if batch else ServiceClass.INTERACTIVE
+    return Arrived(Ticket(ticket_id, pool, deadline, service_class, fallbacks=fallbacks))
 
 
 def only(effects: list[Effect], kind: type[E]) -> list[E]:
@@ -58,6 +63,11 @@ def routes(effects: list[Effect]) -> list[tuple[int, int]]:
 def refusals(effects: list[Effect]) -> list[tuple[int, str]]:
     """(ticket, reason) of every refusal."""
     return [(r.ticket_id, r.reason.value) for r in only(effects, Refuse)]
+
+
+def moves(effects: list[Effect]) -> list[tuple[int, str, str]]:
+    """(ticket, pool it moves to, cause) of every diversion."""
+    return [(d.ticket_id, d.pool, d.cause.value) for d in only(effects, Divert)]
 
 
 def starts(effects: list[Effect]) -> list[int]:
@@ -120,6 +130,8 @@ class Ledger:
                 assert self.where.get(ticket_id, 0) is None, f"ticket {ticket_id} is not waiting"
                 assert 0 <= retry_after_s <= 60, f"Retry-After of {retry_after_s} s"
                 self._end(ticket_id, "refused")
+            case Divert(ticket_id):
+                assert self.where.get(ticket_id, 0) is None, f"ticket {ticket_id} is not waiting"
             case StartReplica(_, replica_id):
                 assert replica_id not in self.replicas, f"replica {replica_id} is started twice"
                 assert replica_id not in self.gone, f"the number {replica_id} is used again"
@@ -146,9 +158,14 @@ class Story:
     """
 
     def __init__(
-        self, *pools: PoolSpec, capacity: Resources = ROOMY, loads_in_s: float | None = None, now: float = 0.0
+        self,
+        *pools: PoolSpec,
+        capacity: Resources = ROOMY,
+        loads_in_s: float | None = None,
+        now: float = 0.0,
+        spending: float = 0.0,
     ) -> None:
-        self.spec = FleetSpec(pools, capacity)
+        self.spec = FleetSpec(pools, capacity, SpendingSpec(spending))
         self.born = self.now = now
         self.fleet = Fleet(self.spec, now)
         self.ledger = Ledger()

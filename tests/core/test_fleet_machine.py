@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.core.story import Story, arrival
 from toque.core.invariants import check_rest
 from toque.core.snapshot import view_fleet
+from toque.model.fallback_spec import FallbackSpec, PriceSpec
 from toque.model.messages import (
     Abandoned,
     DrainOrdered,
@@ -89,6 +90,10 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
         ),
         footprint=st.builds(Resources, memory_bytes=st.integers(0, 6), cores=st.sampled_from([0.0, 1.0, 3.0])),
         elastic=st.sampled_from([True, True, True, False]),
+        fallback=st.builds(
+            FallbackSpec, patience_s=st.sampled_from([0.0, 0.5, 3.0]), batch_patience_s=st.sampled_from([0.0, 3.0])
+        ),
+        price=st.builds(PriceSpec, output=st.sampled_from([0.0, 1000.0])),
     )
 
 
@@ -97,7 +102,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     @initialize(pools=st.tuples(pool("chat"), pool("code")) | st.tuples(pool("chat"), pool("code"), pool("tiny")))
     def open(self, pools: tuple[PoolSpec, ...]) -> None:
-        self.story = Story(*pools, capacity=CAPACITY)
+        self.story = Story(*pools, capacity=CAPACITY, spending=4.0)
         self.tickets = 0
         self.slack_s = 0.0
 
@@ -107,15 +112,21 @@ class FleetMachine(RuleBasedStateMachine):
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from(NAMES), batch=st.booleans(), timeout_s=st.sampled_from([0.0, 3.0, 60.0, 1e9]))
-    def arrive(self, name: str, *, batch: bool, timeout_s: float) -> None:
+    @rule(
+        name=st.sampled_from(NAMES),
+        batch=st.booleans(),
+        timeout_s=st.sampled_from([0.0, 3.0, 60.0, 1e9]),
+        fallbacks=st.lists(st.sampled_from(NAMES), max_size=3),
+    )
+    def arrive(self, name: str, *, batch: bool, timeout_s: float, fallbacks: list[str]) -> None:
         self.tickets += 1
-        self._happen(arrival(self.tickets, name, self.story.now + timeout_s, batch=batch))
+        deadline = self.story.now + timeout_s
+        self._happen(arrival(self.tickets, name, deadline, batch=batch, fallbacks=tuple(dict.fromkeys(fallbacks))))
 
     @rule(name=st.sampled_from(NAMES), count=st.integers(2, 8))
     def burst(self, name: str, count: int) -> None:
         for _ in range(count):
-            self.arrive(name, batch=False, timeout_s=60.0)
+            self.arrive(name, batch=False, timeout_s=60.0, fallbacks=[other for other in NAMES if other != name])
 
     def _ticket(self, choose: st.DataObject) -> int:
         """An open ticket, or any number at all."""

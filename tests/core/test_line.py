@@ -20,7 +20,7 @@ def journey(
     ticket_id: int, service_class: ServiceClass = INTERACTIVE, now: float = 0.0, wait_s: float = inf
 ) -> Journey:
     made = Journey(Ticket(ticket_id, "chat", inf, service_class), now)
-    made.give_up_at = now + wait_s
+    made.due_at = now + wait_s
     return made
 
 
@@ -58,7 +58,7 @@ class LineMachine(RuleBasedStateMachine):
     @rule(wait_s=st.sampled_from([0.5, 5.0, 60.0]))
     def rejoin(self, wait_s: float) -> None:
         back = self.taken.pop(0)
-        back.give_up_at = self.now + wait_s
+        back.due_at = self.now + wait_s
         self.line.rejoin(back)
         self.model[back.ticket.service_class].insert(0, back)
 
@@ -72,12 +72,15 @@ class LineMachine(RuleBasedStateMachine):
     @rule(jump_s=st.sampled_from([0.0, 0.5, 3.0, 40.0]))
     def expire(self, jump_s: float) -> None:
         self.now += jump_s
-        late = [who for who in self.everyone() if who.give_up_at <= self.now]
-        told = self.line.expired(self.now)
-        assert [who.give_up_at for who in told] == sorted(who.give_up_at for who in late)
-        assert {who.ticket.id for who in told} == {who.ticket.id for who in late}
-        for who in late:
-            self.model[who.ticket.service_class].remove(who)
+        late = sorted((who.due_at, who.ticket.id) for who in self.everyone() if who.due_at <= self.now)
+        told = self.line.due(self.now)
+        assert [who.ticket.id for who in told] == [ticket_id for _, ticket_id in late]
+        for who in told:
+            if who.ticket.id % 2:
+                self.line.leave(who)
+                self.model[who.ticket.service_class].remove(who)
+            else:
+                self.line.stay(who, self.now + 2.0)
 
     @rule()
     def empty(self) -> None:
@@ -91,7 +94,7 @@ class LineMachine(RuleBasedStateMachine):
         assert self.line.waiting() == self.everyone()
         assert len(self.line) == len(self.everyone())
         assert self.line.length(BATCH) == len(self.model[BATCH])
-        assert self.line.next_deadline() == min((who.give_up_at for who in self.everyone()), default=inf)
+        assert self.line.next_deadline() == min((who.due_at for who in self.everyone()), default=inf)
         heads = [waiting[0].arrived_at for waiting in self.model.values() if waiting]
         assert self.line.oldest_wait_s(self.now) == self.now - min(heads, default=self.now)
         assert self.line.is_first(INTERACTIVE) == (not self.model[INTERACTIVE])
@@ -130,11 +133,22 @@ def test_the_deadline_of_a_first_wait_does_not_end_a_second() -> None:
     line.join(other)
     line.join(who)
     line.leave(who)  # its first deadline stays behind the other's
-    who.give_up_at = 20.0
+    who.due_at = 20.0
     line.rejoin(who)
-    assert line.expired(5.0) == [other]
+    assert line.due(5.0) == [other]
+    line.leave(other)
     assert line.waiting() == [who]
     assert line.next_deadline() == 20.0
+
+
+def test_who_left_and_came_back_at_the_same_instant_is_due_once() -> None:
+    line = Line(QueueSpec())
+    who = journey(1, wait_s=5.0)
+    line.join(journey(2, wait_s=1.0))
+    line.join(who)
+    line.leave(who)
+    line.rejoin(who)
+    assert [late.ticket.id for late in line.due(5.0)] == [2, 1]
 
 
 def test_deadlines_of_those_who_left_are_forgotten() -> None:

@@ -15,7 +15,7 @@ from toque.model.endpoint import Endpoint
 from toque.model.messages import Event, Failed
 from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec, LimitSpec
-from toque.model.ticket import RefusalReason, Ticket
+from toque.model.ticket import FailureKind, RefusalReason, Ticket
 from toque.model.view import FleetView
 from toque.ports import Dialect
 from toque.records.metrics import Metrics
@@ -141,11 +141,13 @@ class ScriptedFleet:
         if self.untried[ticket_id]:
             self.waiters[ticket_id].granted(self.untried[ticket_id].pop(0), cold_start_s)
         else:
-            self.waiters[ticket_id].refused(RefusalReason.UPSTREAM_LOST, 0.0)
+            self.waiters[ticket_id].refused(RefusalReason.UPSTREAM_LOST, 0.0, "")
 
     def post(self, event: Event) -> None:
         self.events.append(event)
         if isinstance(event, Failed) and not event.began:
+            if event.kind is FailureKind.DENIED:
+                self.untried[event.ticket_id].clear()
             self.grant(event.ticket_id)
 
     def view(self) -> FleetView:

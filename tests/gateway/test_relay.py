@@ -407,7 +407,7 @@ async def test_u02_an_empty_account_is_told_without_a_retry() -> None:
         assert (reply.status, reply.error["code"]) == (429, "rate_limit_exceeded")
         assert reply.fields["x-should-retry"] == "false"
         assert b"pay" not in reply.body
-    assert story.fleet.events == [Finished(1)]
+    assert story.fleet.events == [Failed(1, FailureKind.DENIED)]
 
 
 async def test_u08_an_event_without_an_end_is_an_error_and_the_call_is_closed() -> None:
@@ -585,7 +585,7 @@ async def test_a_held_stream_is_refused_by_an_event() -> None:
         story.ask(STREAM)
         await story.client.head()
         assert await story.client.chunk() == b": waiting\n\n"
-        story.fleet.waiters[1].refused(RefusalReason.QUEUE_TIMEOUT, 3.0)
+        story.fleet.waiters[1].refused(RefusalReason.QUEUE_TIMEOUT, 3.0, "")
         assert last_error(await story.client.chunk())["code"] == "queue_timeout"
         assert await story.client.chunk() == b""
         assert await story.client.rest() == b""
@@ -621,7 +621,7 @@ async def test_a_refusal_says_whether_and_when_to_come_again(
     async with scene(holds=True) as story:
         story.ask(HELLO)
         await until(lambda: story.fleet.waiters)
-        story.fleet.waiters[1].refused(reason, retry_after_s)
+        story.fleet.waiters[1].refused(reason, retry_after_s, "")
         reply = await story.client.answer()
         assert (reply.status, reply.error["code"]) == (status, reason.value)
         assert {name: reply.fields.get(name) for name in fields} == fields

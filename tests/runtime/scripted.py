@@ -8,7 +8,7 @@ from toque.model.endpoint import Endpoint
 from toque.model.messages import Event, ReplicaHealthy, ReplicaReady, ReplicaStopped
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec
-from toque.model.ticket import RefusalReason
+from toque.model.ticket import FallbackCause, RefusalReason
 from toque.ports import ReplicaStatus
 
 AMPLE = Resources(memory_bytes=2**40, cores=64)
@@ -57,6 +57,7 @@ class RememberingWaiter:
 
     def __init__(self) -> None:
         self.grants: list[tuple[int, float]] = []
+        self.diversions: list[tuple[str, FallbackCause]] = []
         self.refusal: RefusalReason | None = None
         self.told = asyncio.Event()
 
@@ -64,7 +65,10 @@ class RememberingWaiter:
         self.grants.append((replica_id, cold_start_s))
         self.told.set()
 
-    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
+    def diverted(self, pool: str, cause: FallbackCause) -> None:
+        self.diversions.append((pool, cause))
+
+    def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         self.refusal = reason
         self.told.set()
 

@@ -28,7 +28,7 @@ class Script:
         self.replicas: list[int] = []
         self.blocked = asyncio.Event()
 
-    def connect(self, replica_id: int, _: Endpoint) -> InferenceAgent:
+    def connect(self, _pool: str, replica_id: int, _: Endpoint) -> InferenceAgent:
         self.replicas.append(replica_id)
         return self
 

@@ -21,6 +21,7 @@ from toque.model.messages import (
     Abandoned,
     Arrived,
     Dispatch,
+    Divert,
     DrainOrdered,
     Effect,
     Event,
@@ -153,7 +154,7 @@ class World:
                 self._twins[replica_id].stop()
             case ProbeReplica(replica_id):
                 self._twins[replica_id].probe()
-            case Refuse() | RecordDecision() | RecordBreaker():
+            case Refuse() | RecordDecision() | RecordBreaker() | Divert():
                 pass
             case _:
                 assert_never(effect)

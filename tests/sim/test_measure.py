@@ -6,9 +6,13 @@ import pytest
 
 from tests.sim.question import ONE_SECOND, ask
 from toque.model.errors import ConfigError
+from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
+from toque.model.resources import Resources
+from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ScalingSpec
 from toque.model.ticket import ServiceClass
 from toque.sim.arrival import Arrival
-from toque.sim.engine import Request
+from toque.sim.cold_start import constant
+from toque.sim.engine import Request, Scenario, Simulation
 from toque.sim.histogram import Histogram
 from toque.sim.measure import Measures
 from toque.sim.objective import Objective, read_objective
@@ -116,3 +120,17 @@ def test_an_objective_on_ttft_counts_the_first_token() -> None:
     assert run_fixed(question, 1).measures.attainment == 0.0
     question = ask([0.0, 10.0], profile=ONE_SECOND, objective=Objective("ttft", 2.0, 1.0))
     assert run_fixed(question, 1).measures.attainment == 1.0
+
+
+def test_whom_a_fallback_served_is_counted_with_what_that_cost() -> None:
+    chat = PoolSpec(
+        "chat", queue=QueueSpec(length_max=0), fallback=FallbackSpec(("gpt",)), scaling=ScalingSpec("fixed")
+    )
+    gpt = PoolSpec("gpt", slots=64, price=PriceSpec(input=1.0, output=10.0), elastic=False, hosted=True)
+    fleet = FleetSpec((chat, gpt), Resources(), SpendingSpec(limit_per_hour=1.0))
+    arrivals = [Arrival(0.1 * number, 1000, 100, pool="chat") for number in range(1, 11)]
+    measures = Measures(read_objective("queue_wait<1@99%"), 1, {"gpt": gpt.price})
+    Simulation(Scenario(fleet, arrivals, ONE_SECOND.replica, constant(0.0)), [measures]).run()
+    assert measures.refused == 0
+    assert measures.spilled == {"gpt": 9}
+    assert measures.spent == pytest.approx(9 * 0.002)

@@ -77,7 +77,8 @@ class OpenFleet:
         if name not in self.models:
             known = ", ".join(self.models)
             raise CallerError(f"There is no model {name!r}; there is {known}.", status=404, code="model_not_found")
-        return PooledAgent(name, self.controller, lambda replica, endpoint: self._connect(name, replica, endpoint))
+        fallbacks = self.lineup.ways.of(name, may_leave=self.lineup.spec.keyless_may_leave)
+        return PooledAgent(name, self.controller, self._connect, fallbacks)
 
     # ---- its life
 

@@ -16,6 +16,7 @@ from toque.agents.embedded import EMBEDDED_NAME, find_or_fetch
 from toque.app.machine import measure_machine
 from toque.app.plan import fill_capacity, plan_fleet, settle_threads
 from toque.config.secret import read_secret
+from toque.core.fallback import WaysOut
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
 from toque.model.announcement import Announcement, Assumed, Fetching
 from toque.model.errors import ConfigError
@@ -39,6 +40,11 @@ class Lineup:
     kinds: Mapping[str, AgentKind]
     stamps: Mapping[str, Stamp]
     fleet: FleetSpec
+
+    @property
+    def ways(self) -> WaysOut:
+        """Which models may answer instead of which."""
+        return WaysOut(self.fleet.pools)
 
     def renewed_by(self, after: "Lineup") -> tuple[str, ...]:
         """Name the models of both whose replicas cannot go on: another engine, file, key or number of slots."""
@@ -100,7 +106,7 @@ def _lineup(spec: ServiceSpec, models: Sequence[ModelSpec], capacity: Resources,
         {model.pool.name: model for model in models},
         {model.pool.name: kind_of(model) for model in models},
         {model.pool.name: _stamp(model.agent) for model in models},
-        plan_fleet(tuple(models), capacity, ledger),
+        plan_fleet(tuple(models), capacity, ledger, spec.spending),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from toque.model.agent_spec import AgentSpec, ModelSpec
+from toque.model.fallback_spec import SpendingSpec
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec
 from toque.records.ledger import Ledger
@@ -16,6 +17,7 @@ PROCESS_BYTES = 64 * 2**20
 """A child process without a model: interpreter, engine and buffers."""
 THREADED = frozenset({"llama.cpp"})
 """Agents whose engine is told how many threads to use."""
+NOTHING_SPENT = SpendingSpec()
 CONTEXT_TOKEN_BYTES = 24 * 2**10
 """KV cache of one token of a small model (135M to 1B); bigger ones are measured at their first start."""
 
@@ -42,9 +44,11 @@ def model_identity(model: ModelSpec) -> str:
     return f"{agent.agent}:{Path(agent.source).name}:{size}:{model.pool.slots}x{agent.context_tokens}:{agent.threads}t"
 
 
-def plan_fleet(models: tuple[ModelSpec, ...], capacity: Resources, ledger: Ledger) -> FleetSpec:
+def plan_fleet(
+    models: tuple[ModelSpec, ...], capacity: Resources, ledger: Ledger, spending: SpendingSpec = NOTHING_SPENT
+) -> FleetSpec:
     """Put all pools under one budget, with what is known of each."""
-    return FleetSpec(tuple(_plan_pool(model, ledger) for model in models), capacity)
+    return FleetSpec(tuple(_plan_pool(model, ledger) for model in models), capacity, spending)
 
 
 def fill_capacity(wanted: Resources, machine: Resources, announce: Callable[[str], None]) -> Resources:

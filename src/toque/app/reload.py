@@ -99,7 +99,8 @@ class Reloader:
         before, spec = self._fleet.lineup, after.spec
         dialects = {name: after.kinds[name].dialect(model.agent) for name, model in after.models.items()}
         self._fleet.change(after)
-        self._gateway.reload(dialects, KeyRing(spec.keys), spec.limits)
+        keys = KeyRing(spec.keys, after.ways, keyless_may_leave=spec.keyless_may_leave)
+        self._gateway.reload(dialects, keys, spec.limits)
         return _tell(before, after, is_dry_run=False)
 
     def _ended(self, task: asyncio.Task[Reloaded]) -> None:

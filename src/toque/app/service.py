@@ -131,7 +131,12 @@ async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -
         logs = [log for log in found if log is not None]
         access = logs[0] if len(logs) == 1 else Logs(logs)
         gateway = Gateway(
-            fleet.controller, fleet.dialects, KeyRing(spec.keys), spec.limits, metrics=metrics, access=access
+            fleet.controller,
+            fleet.dialects,
+            KeyRing(spec.keys, fleet.lineup.ways, keyless_may_leave=spec.keyless_may_leave),
+            spec.limits,
+            metrics=metrics,
+            access=access,
         )
         stack.push_async_callback(gateway.close)
         try:

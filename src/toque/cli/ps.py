@@ -95,4 +95,6 @@ def _budget(fleet: _Json) -> str:
         f"free: {size(free['memory_bytes'])} of {size(capacity['memory_bytes'])} memory, "
         f"{free['cores']:g} of {capacity['cores']:g} cores"
     )
+    if fleet["spending_limit"]:
+        told += f"; fallbacks cost {fleet['spent']:.2f} of {fleet['spending_limit']:g} this hour"
     return f"{told}; draining" if fleet["draining"] else told

@@ -5,6 +5,7 @@ Law: only a literal loopback address, or `localhost`, counts as loopback; no nam
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})")
 
@@ -27,3 +28,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_elsewhere(url: str) -> bool:
+    """Say whether what is sent to a URL leaves this machine, or may; an address of ours that is not loopback counts so."""
+    try:
+        return not is_loopback(urlsplit(url).hostname or "")
+    except ValueError:
+        return True

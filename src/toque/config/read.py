@@ -10,6 +10,7 @@ from typing import TypeVar, cast, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
+from toque.config.address import is_elsewhere
 from toque.config.complaints import config_error
 from toque.config.layers import Layers
 from toque.config.rules import first_contradiction
@@ -22,6 +23,8 @@ from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec, ServiceSpec
 from toque.model.spec import PoolSpec
 
+LOCAL_DRIVER = "process"
+"""The one driver whose replicas are known to be on this machine."""
 CONFIG_NAME = "toque.toml"
 CONFIG_VARIABLE = "TOQUE_CONFIG"
 
@@ -59,7 +62,7 @@ def _service(values: _Values, origins: Mapping[str, str]) -> ServiceSpec:
     return _made(
         ServiceSpec,
         values,
-        models=tuple(_model(name, _table(table)) for name, table in models.items()),
+        models=tuple(_model(name, _table(table), str(values["driver"])) for name, table in models.items()),
         keys=tuple(_made(KeySpec, _table(table), name=name) for name, table in keys.items()),
         capacity=Resources(
             cast(int, capacity["memory"]), cast(float, capacity["cores"]), cast(int, capacity["gpu_memory"])
@@ -68,10 +71,11 @@ def _service(values: _Values, origins: Mapping[str, str]) -> ServiceSpec:
     )
 
 
-def _model(name: str, table: _Values) -> ModelSpec:
+def _model(name: str, table: _Values, driver: str) -> ModelSpec:
     """A model with a URL runs elsewhere: its pool has one replica, which is not ours to start."""
-    pool = _made(PoolSpec, table, name=name, elastic=not table["url"])
-    return ModelSpec(pool, _made(AgentSpec, table))
+    url = str(table["url"])
+    hosted = is_elsewhere(url) if url else driver != LOCAL_DRIVER
+    return ModelSpec(_made(PoolSpec, table, name=name, elastic=not url, hosted=hosted), _made(AgentSpec, table))
 
 
 def _made(spec: type[_Spec], table: _Values, **given: object) -> _Spec:

@@ -5,12 +5,13 @@ Law: a rule yields what is wrong, where, and what to write instead; it never rep
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import urlsplit
 
 from toque.config.address import is_loopback, split_address
 from toque.config.complaints import did_you_mean
+from toque.config.contradiction import Contradiction
+from toque.config.fallback_rules import fallback_contradictions
 from toque.config.secret import REFERENCE
 from toque.config.source import KeyPath
 from toque.model.agent_spec import AgentSpec, ModelSpec
@@ -20,15 +21,6 @@ from toque.model.spec import PoolSpec
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """What is wrong, at which setting, and what to write instead."""
-
-    path: KeyPath
-    message: str
-    fix: str
-
-
 def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
     """Return the first rule that does not hold."""
     found = chain(
@@ -36,6 +28,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         *(_pool(model.pool) for model in spec.models),
         *(_agent(model) for model in spec.models),
         _keys(spec),
+        fallback_contradictions(spec),
         _open_door(spec),
     )
     return next(found, None)

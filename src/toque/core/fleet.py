@@ -9,7 +9,9 @@ from itertools import count
 from math import inf
 from typing import TypeAlias, assert_never
 
+from toque.core.appeal import Appeals
 from toque.core.budget import Budget
+from toque.core.fallback import Fallback
 from toque.core.forecast import spread
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
@@ -19,6 +21,7 @@ from toque.core.roster import Roster
 from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaler import Scaler
 from toque.core.scaling import POLICIES, PolicyTable
+from toque.core.spending import Spending
 from toque.core.supply import Supply
 from toque.core.swap import is_hopeless, room_makers
 from toque.model.messages import (
@@ -65,6 +68,9 @@ class Fleet:
         self.journeys: dict[int, Journey] = {}
         self._replica_ids = count(1)
         self._owners: dict[int, Pool] = {}
+        self.spending = Spending(spec.spending)
+        self._appeals = Appeals(self.spending)
+        self._fallback = Fallback(self.journeys, self.pools, self._doors, self._appeals, self._enter)
         self.short: dict[str, None] = {}
         """Pools that lack room, longest first."""
         self._wake_at = now if spec.pools else inf
@@ -92,6 +98,8 @@ class Fleet:
                 self._spec_changed(event, now, out)
             case _:
                 self._replica_event(event, now, out)
+        if self._appeals.pending:
+            self._fallback.hear(now, out)
         return out
 
     def next_wake(self) -> float:
@@ -110,7 +118,12 @@ class Fleet:
             out.append(Refuse(ticket.id, RefusalReason.MODEL_NOT_FOUND, 0.0))
         elif self.is_draining:
             out.append(Refuse(ticket.id, RefusalReason.DRAINING, spread(1.0, ticket.id)))
-        elif pool.arrive(ticket, now, out):
+        else:
+            self._enter(pool, ticket, now, out)
+
+    def _enter(self, pool: Pool, ticket: Ticket, now: float, out: list[Effect]) -> None:
+        """Let a ticket arrive at a pool, from outside or from another pool."""
+        if pool.arrive(ticket, now, out):
             self._note(pool)
             if pool.supply.shortage and not pool.supply.roster.live:
                 self._make_room(now, out)
@@ -120,6 +133,8 @@ class Fleet:
         if journey is None or (journey.replica_id is None and not isinstance(event, Abandoned)):
             return  # it was refused meanwhile, taken back, or reported twice
         pool = self.pools[journey.ticket.pool]
+        if self.spending.reserved:
+            self.spending.charge(event, now, was_sent=journey.replica_id is not None)
         match event:
             case Finished():
                 if pool.finished(journey, event, now, out):
@@ -131,10 +146,14 @@ class Fleet:
                 pool.abandoned(journey, now, out)
             case _:
                 assert_never(event)
-        if self.short and not pool.line:  # it may be able to miss something now
+        if self.short or len(self._doors) != len(self.pools):
+            self._tidy_up(pool, now, out)
+
+    def _tidy_up(self, pool: Pool, now: float, out: list[Effect]) -> None:
+        """A request of this pool has ended: 1. it may be able to miss something now; 2. it may have been its last."""
+        if self.short and not pool.line:  # 1
             self._make_room(now, out)
-        if len(self._doors) != len(self.pools):
-            self._forget_if_gone(pool)
+        self._forget_if_gone(pool)  # 2
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -172,6 +191,7 @@ class Fleet:
         """Go by other settings: pools come, change and leave; what is the same in both is not touched."""
         self.spec = event.spec
         self.budget.capacity = event.spec.capacity
+        self.spending.revise(event.spec.spending)
         kept = {spec.name for spec in event.spec.pools}
         for pool in [pool for name, pool in self._doors.items() if name not in kept]:
             del self._doors[pool.spec.name]
@@ -257,7 +277,8 @@ class Fleet:
     def _open(self, spec: PoolSpec, now: float) -> Pool:
         roster = Roster(spec, self._routers[spec.routing]())
         supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
-        pool = Pool(spec, supply, Scaler(spec, self._policies[spec.scaling.policy](spec), now), self.journeys)
+        scaler = Scaler(spec, self._policies[spec.scaling.policy](spec), now)
+        pool = Pool(spec, supply, scaler, self.journeys, self._appeals)
         self.pools[spec.name] = self._doors[spec.name] = pool
         return pool
 

@@ -33,6 +33,7 @@ def check_fleet(fleet: Fleet, now: float) -> None:
         )
         assert not pool.supply.shortage or pool.spec.name in fleet.short, f"{pool.spec.name} would be offered no room"
     check_budget(fleet)
+    assert fleet.spending.reserved.keys() <= fleet.journeys.keys(), "money is set aside for a request that has ended"
     assert waiting <= fleet.journeys.keys(), "somebody waits whose request has ended"
 
 
@@ -61,7 +62,9 @@ def check_line(pool: Pool, journeys: list[Journey], in_line: set[int], now: floa
     assert not (pool.line and pool.trust.is_outage(now)), "somebody waits while every breaker is open"
     assert pool.scaler.demand == len(journeys), "the load window lost count"
     deadline = pool.line.next_deadline()
-    assert deadline <= min((j.give_up_at for j in pool.line.waiting()), default=inf), "a deadline would pass unseen"
+    assert deadline <= min((min(j.give_up_at, j.due_at) for j in pool.line.waiting()), default=inf), (
+        "a deadline would pass unseen"
+    )
 
 
 def check_replicas(pool: Pool, journeys: list[Journey]) -> None:

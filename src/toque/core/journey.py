@@ -3,6 +3,8 @@
 Law: a journey is either waiting (`replica_id` None) or in flight on one replica, never both.
 """
 
+from math import inf
+
 from toque.core.replica import Replica
 from toque.model.spec import QueueSpec
 from toque.model.ticket import Ticket
@@ -11,14 +13,17 @@ from toque.model.ticket import Ticket
 class Journey:
     """What the core remembers of one ticket until it ends.
 
-    `cold_since`: since when it waits for a replica to load; None when one was ready.
+    `cold_since`: since when it waits for a replica to load; None when one was ready. While it waits, `give_up_at` is when
+    that ends, `appeal_at` when it asks for another pool (inf: never), and `due_at` whichever is first.
     """
 
     __slots__ = (
+        "appeal_at",
         "arrived_at",
         "avoid",
         "cold_since",
         "dispatched_at",
+        "due_at",
         "give_up_at",
         "replica_id",
         "retries",
@@ -28,7 +33,8 @@ class Journey:
     def __init__(self, ticket: Ticket, arrived_at: float) -> None:
         self.ticket = ticket
         self.arrived_at = arrived_at
-        self.give_up_at = ticket.deadline
+        self.give_up_at = self.due_at = ticket.deadline
+        self.appeal_at = inf
         self.cold_since: float | None = None
         self.replica_id: int | None = None
         self.dispatched_at = 0.0
@@ -38,7 +44,8 @@ class Journey:
     def wait(self, spec: QueueSpec, now: float, *, is_cold: bool) -> None:
         """Be in the line from now on, again perhaps: then rather not to where it just was."""
         self.avoid, self.replica_id = self.replica_id, None
-        self.give_up_at = min(self.ticket.deadline, now + (spec.cold_wait_s_max if is_cold else spec.wait_s_max))
+        wait_s = spec.cold_wait_s_max if is_cold else spec.wait_s_max
+        self.give_up_at = self.due_at = min(self.ticket.deadline, now + wait_s)
         self.cold_since = now if is_cold else None
 
     def depart(self, replica: Replica, now: float) -> float:

@@ -3,29 +3,57 @@
 Law: it predicts and names; it changes nothing.
 """
 
+from math import inf
+
 from toque.core.forecast import Forecast, spread
 from toque.core.journey import Journey
+from toque.core.queue import Line
 from toque.core.supply import Supply
 from toque.core.trust import Trust
-from toque.model.messages import Refuse
-from toque.model.ticket import RefusalReason
+from toque.model.ticket import RefusalReason, ServiceClass
 
 
 class Outlook:
-    """Looks at the supply of one pool, at its breakers and at what was measured."""
+    """Looks at the line and the supply of one pool, at its breakers and at what was measured."""
 
-    __slots__ = ("_forecast", "_supply", "_trust")
+    __slots__ = ("_forecast", "_line", "_supply", "_trust")
 
-    def __init__(self, supply: Supply, trust: Trust, forecast: Forecast) -> None:
+    def __init__(self, line: Line, supply: Supply, trust: Trust, forecast: Forecast) -> None:
+        self._line = line
         self._supply = supply
         self._trust = trust
         self._forecast = forecast
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether no replica is ready."""
+        return not self._supply.roster.ready
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing answers since the last replica died; empty where something does, or nothing ever did."""
+        roster = self._supply.roster
+        return "" if roster.ready or roster.doubted else self._supply.restart.reason
 
     def is_hopeless(self, now: float) -> bool:
         """Whether nobody will answer soon, and it is known why: a crash loop, or every breaker is open."""
         if self._supply.roster.ready:
             return self._trust.is_outage(now)
         return self._supply.restart.is_crash_loop
+
+    def prospect_s(self, service_class: ServiceClass, now: float) -> float:
+        """Predict how long one more request would wait here: 0 where a slot is free, inf where it would be refused."""
+        if self.trouble or self.is_hopeless(now):
+            return inf
+        if self._line.is_first(service_class) and self._supply.roster.choose(None) is not None:
+            return 0.0
+        return inf if self._line.is_full(service_class) else self.wait_s(service_class, now)
+
+    def wait_s(self, service_class: ServiceClass, now: float, *, is_in_line: bool = False) -> float:
+        """Predict how long one waits at the end of its class's line. Interactive does not wait for batch."""
+        is_batch = service_class is ServiceClass.BATCH
+        ahead = len(self._line) if is_batch else self._line.length(service_class)
+        return self.retry_after_s(ahead - is_in_line, now)
 
     def retry_after_s(self, waiting: int, now: float) -> float:
         """Predict when one more request behind `waiting` others could be served.
@@ -41,9 +69,9 @@ class Outlook:
         back_off_s = 0.0 if roster.coming else max(0.0, self._supply.restart.not_before - now)  # 3
         return back_off_s + self._forecast.ready_s(roster, now)
 
-    def refusal(self, ticket_id: int, reason: RefusalReason, waiting: int, now: float) -> Refuse:
-        """Tell one no, with its own share of the spread of returns."""
-        return Refuse(ticket_id, reason, spread(self.retry_after_s(waiting, now), ticket_id))
+    def come_again_s(self, ticket_id: int, now: float) -> float:
+        """Say when one who is refused should try again: its own share of the spread of returns."""
+        return spread(self.retry_after_s(len(self._line), now), ticket_id)
 
     def expiry_reason(self, journey: Journey, now: float) -> RefusalReason:
         """Say why somebody waited in vain."""

@@ -6,6 +6,8 @@ Law: every request that is taken in ends exactly once, and a slot that frees is 
 from collections.abc import Iterable
 from dataclasses import replace
 
+from toque.core.appeal import Appeals
+from toque.core.exits import Exits
 from toque.core.forecast import Forecast
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
@@ -37,20 +39,11 @@ from toque.model.view import ReplicaState
 class Pool:
     """One model. Methods append the effects they wish for to `out`."""
 
-    __slots__ = (
-        "_journeys",
-        "_outlook",
-        "decision",
-        "forecast",
-        "line",
-        "retries",
-        "scaler",
-        "spec",
-        "supply",
-        "trust",
-    )
+    __slots__ = ("_journeys", "decision", "exits", "forecast", "line", "retries", "scaler", "spec", "supply", "trust")
 
-    def __init__(self, spec: PoolSpec, supply: Supply, scaler: Scaler, journeys: dict[int, Journey]) -> None:
+    def __init__(
+        self, spec: PoolSpec, supply: Supply, scaler: Scaler, journeys: dict[int, Journey], appeals: Appeals
+    ) -> None:
         self.spec = spec
         self.supply = supply
         self.scaler = scaler
@@ -60,7 +53,7 @@ class Pool:
         self.decision: Decision | None = None
         self.retries = RetryBudget(spec.retry)
         self.forecast = Forecast(spec.cold_start)
-        self._outlook = Outlook(supply, self.trust, self.forecast)
+        self.exits = Exits(spec, self.line, Outlook(self.line, supply, self.trust, self.forecast), appeals)
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
@@ -73,9 +66,9 @@ class Pool:
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
-            self._refuse(ticket.id, RefusalReason.DEADLINE_EXCEEDED, now, out)
+            self.exits.refuse(ticket, RefusalReason.DEADLINE_EXCEEDED, now, out)
             return False
-        if self._outlook.is_hopeless(now):  # 2
+        if self.exits.outlook.is_hopeless(now):  # 2
             self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return True
         replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
@@ -89,9 +82,10 @@ class Pool:
             self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
         else:  # 5
             journey = self._take_in(ticket, now)
-            journey.wait(self.spec.queue, now, is_cold=not roster.ready)
+            self.exits.plan(journey, now)
             self.line.join(journey)
             self._start_if_empty(now, out)
+            self.exits.ask_if_due(journey, now)
         return True
 
     def finished(self, journey: Journey, event: Finished, now: float, out: list[Effect]) -> bool:
@@ -119,18 +113,23 @@ class Pool:
             return
         self._end(journey, now)
         if not event.began:
-            self._refuse(event.ticket_id, RefusalReason.UPSTREAM_LOST, now, out)
+            self.exits.refuse(journey.ticket, RefusalReason.UPSTREAM_LOST, now, out)
         self._leave_slot(journey, now, out)
         self.place(now, out)
 
     def abandoned(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """The client left: out of the line, or its slot is free."""
-        self._end(journey, now)
         if journey.replica_id is None:
-            self.line.leave(journey)
+            self.release(journey, now)
         else:
+            self._end(journey, now)
             self._leave_slot(journey, now, out)
             self.place(now, out)
+
+    def release(self, journey: Journey, now: float) -> None:
+        """Let one that waits go: its wait was too long, or another pool takes it."""
+        self._end(journey, now)
+        self.line.leave(journey)
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -152,6 +151,8 @@ class Pool:
             self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
         elif event.cause is FailureCause.START_TIMEOUT:
             self.refuse_all(RefusalReason.MODEL_LOADING, now, out)
+        else:
+            self.exits.ask_all(now)
 
     def gone(self, replica: Replica) -> None:
         """Nothing is left of a replica."""
@@ -211,6 +212,7 @@ class Pool:
         self.retries.revise(spec.retry)
         self.scaler.revise(spec, policy, now)
         self.trust.revise(spec)
+        self.exits.revise(spec)
         self.supply.roster.revise(spec, router)
         self.supply.revise(spec, self.scaler.bound(self.supply.target), now, out)
 
@@ -226,7 +228,7 @@ class Pool:
         """Refuse those who just left the line."""
         for journey in journeys:
             self._end(journey, now)
-            self._refuse(journey.ticket.id, reason, now, out)
+            self.exits.refuse(journey.ticket, reason, now, out)
 
     def _dispatch(self, journey: Journey, replica: Replica, now: float, out: list[Effect]) -> None:
         cold_start_s = journey.depart(replica, now)
@@ -236,17 +238,18 @@ class Pool:
         out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
 
     def _give_up(self, now: float, out: list[Effect]) -> None:
-        for journey in self.line.expired(now):
-            self._end(journey, now)
-            self._refuse(journey.ticket.id, self._outlook.expiry_reason(journey, now), now, out)
+        for journey in self.exits.overdue(now):
+            self.release(journey, now)
+            self.exits.refuse(journey.ticket, self.exits.outlook.expiry_reason(journey, now), now, out)
 
     def _put_back(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line; its slot frees for whoever is next."""
         self._leave_slot(journey, now, out)
-        journey.wait(self.spec.queue, now, is_cold=not self.supply.roster.ready)
+        self.exits.plan(journey, now)
         self.line.rejoin(journey)
         self._start_if_empty(now, out)
         self.place(now, out)
+        self.exits.ask_if_due(journey, now)
 
     def _end(self, journey: Journey, now: float) -> None:
         del self._journeys[journey.ticket.id]
@@ -272,7 +275,7 @@ class Pool:
 
     def _turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse a request that is demand nevertheless: the scaler counts it, and an empty pool is started for the next."""
-        self._refuse(ticket.id, reason, now, out)
+        self.exits.refuse(ticket, reason, now, out)
         self.scaler.arrived(now)
         self.scaler.left(now)
         self._start_if_empty(now, out)
@@ -293,6 +296,3 @@ class Pool:
             out.append(RecordDecision(decision))
         self.decision = decision
         self.scaler.rest(decision, now)
-
-    def _refuse(self, ticket_id: int, reason: RefusalReason, now: float, out: list[Effect]) -> None:
-        out.append(self._outlook.refusal(ticket_id, reason, len(self.line), now))

@@ -56,7 +56,13 @@ class Line:
     def join(self, journey: Journey) -> None:
         """Wait at the end of the line of one's class."""
         self._of(journey.ticket.service_class)[journey.ticket.id] = journey
-        heappush(self._deadlines, (journey.give_up_at, journey.ticket.id))
+        heappush(self._deadlines, (journey.due_at, journey.ticket.id))
+
+    def stay(self, journey: Journey, due_at: float) -> None:
+        """Keep one's place, to be looked at again at another time."""
+        journey.due_at = due_at
+        heappush(self._deadlines, (due_at, journey.ticket.id))
+        self._drop_stale_deadlines()
 
     def rejoin(self, journey: Journey) -> None:
         """Wait at the front: a request that was dispatched once does not queue again."""
@@ -80,17 +86,16 @@ class Line:
         heads = [next(iter(line.values())) for line in (self._interactive, self._batch) if line]
         return max((now - journey.arrived_at for journey in heads), default=0.0)
 
-    def expired(self, now: float) -> list[Journey]:
-        """Remove and return those whose time to give up has come, earliest first."""
-        late = []
+    def due(self, now: float) -> list[Journey]:
+        """Return those whose time has come, earliest first. Each is to `leave` or to `stay` for longer."""
+        due = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            give_up_at, ticket_id = heappop(self._deadlines)
+            due_at, ticket_id = heappop(self._deadlines)
             journey = self._find(ticket_id)
-            if journey is not None and journey.give_up_at == give_up_at:
-                del self._of(journey.ticket.service_class)[ticket_id]
-                late.append(journey)
-        self._drop_stale_deadlines()
-        return late
+            if journey is not None and journey.due_at == due_at:
+                journey.due_at = inf  # a second mark of the same instant is stale
+                due.append(journey)
+        return due
 
     def empty(self) -> list[Journey]:
         """Remove and return all, interactive first."""
@@ -101,7 +106,7 @@ class Line:
         return everyone
 
     def next_deadline(self) -> float:
-        """When the next one gives up; inf when nobody waits."""
+        """When the next one is due; inf when nobody waits."""
         return self._deadlines[0][0] if self._deadlines else inf
 
     def waiting(self) -> list[Journey]:
@@ -134,13 +139,13 @@ class Line:
         while heap and self._is_stale(heap[0]):
             heappop(heap)
         if len(heap) > 2 * len(self) + 64:
-            heap[:] = [(j.give_up_at, j.ticket.id) for j in self.waiting()]
+            heap[:] = [(j.due_at, j.ticket.id) for j in self.waiting()]
             heapify(heap)
 
     def _is_stale(self, deadline: tuple[float, int]) -> bool:
-        """Whether its journey left the line, or left it and came back with a later deadline."""
+        """Whether its journey left the line, or is due at another time now."""
         journey = self._find(deadline[1])
-        return journey is None or journey.give_up_at != deadline[0]
+        return journey is None or journey.due_at != deadline[0]
 
     def _find(self, ticket_id: int) -> Journey | None:
         return self._interactive.get(ticket_id) or self._batch.get(ticket_id)

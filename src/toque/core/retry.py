@@ -10,6 +10,8 @@ from toque.model.ticket import FailureKind
 
 NOT_SENT_EXTRA = 2
 """Further attempts where the replica never saw the request: those cannot double any work."""
+_IN_VAIN = frozenset({FailureKind.TIMEOUT, FailureKind.INVALID, FailureKind.DENIED})
+"""What would end the same way, after as much work."""
 
 
 class RetryBudget:
@@ -27,7 +29,7 @@ class RetryBudget:
 
     def spend(self, journey: Journey, kind: FailureKind, in_flight: int) -> bool:
         """Allow one more attempt of this journey and remember it, or say no."""
-        if kind in {FailureKind.TIMEOUT, FailureKind.INVALID}:
+        if kind in _IN_VAIN:
             return False
         limit = self._spec.attempts_max
         if kind is FailureKind.NOT_SENT and limit:

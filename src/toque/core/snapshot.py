@@ -16,6 +16,8 @@ def view_fleet(fleet: Fleet, now: float) -> FleetView:
         draining=fleet.is_draining,
         capacity=fleet.budget.capacity,
         free=fleet.budget.free,
+        spent=fleet.spending.spent(now),
+        spending_limit=fleet.spending.limit,
         pools=tuple(
             view_pool(pool, is_draining=fleet.is_draining, is_leaving=name in fleet.leaving)
             for name, pool in fleet.pools.items()

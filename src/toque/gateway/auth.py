@@ -6,7 +6,9 @@ Law: a key is hashed before anything else is done with it, digests are compared 
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 
+from toque.core.fallback import WaysOut
 from toque.model.errors import CallerError
 from toque.model.service_spec import KeySpec
 from toque.model.ticket import ServiceClass
@@ -16,11 +18,15 @@ from toque.wire.client import Headers
 
 @value
 class Caller:
-    """Whose request it is and what it may do. An empty `models` allows every model."""
+    """Whose request it is and what it may do. An empty `models` allows every model.
+
+    `may_leave`: a fallback may take it to another machine.
+    """
 
     tenant: str
     models: frozenset[str]
     service_class: ServiceClass
+    may_leave: bool = False
 
     def may_use(self, model: str) -> bool:
         """Whether this caller may use a model."""
@@ -31,23 +37,26 @@ class Caller:
         return ServiceClass.BATCH if self.service_class is ServiceClass.BATCH else asked
 
 
+NO_WAYS = WaysOut()
 EVERYBODY = Caller("local", frozenset(), ServiceClass.INTERACTIVE)
 _NOBODY = ("", EVERYBODY)  # its digest is that of no key
 
 
 class KeyRing:
-    """All keys. Without any, everybody passes: app.py then refuses to listen on anything but loopback (S01)."""
+    """All keys. Without any, everybody passes: app.py then refuses to listen on anything but loopback (S01).
 
-    def __init__(self, keys: Iterable[KeySpec]) -> None:
-        self._known = {
-            key.sha256.lower(): (key.sha256.lower(), Caller(key.name, key.models, ServiceClass(key.service_class)))
-            for key in keys
-        }
+    `ways` says which models may answer instead of which.
+    """
+
+    def __init__(self, keys: Iterable[KeySpec], ways: WaysOut = NO_WAYS, *, keyless_may_leave: bool = False) -> None:
+        self.ways = ways
+        self._known = {key.sha256.lower(): (key.sha256.lower(), _caller(key)) for key in keys}
+        self._everybody = replace(EVERYBODY, may_leave=keyless_may_leave)
 
     def identify(self, headers: Headers) -> Caller:
         """Find the caller by `Authorization: Bearer KEY` or `x-api-key: KEY`. Raises `CallerError` (401)."""
         if not self._known:
-            return EVERYBODY
+            return self._everybody
         sent = headers.get(b"x-api-key")
         if sent is None:
             scheme, _, sent = headers.get(b"authorization", b"").partition(b" ")
@@ -58,6 +67,15 @@ class KeyRing:
         if not hmac.compare_digest(known, digest):
             raise _not_known("This API key is not known here.")
         return caller
+
+    def fallbacks(self, caller: Caller, model: str) -> tuple[str, ...]:
+        """Return the models that may answer this caller instead, in order."""
+        ways = self.ways.of(model, may_leave=caller.may_leave)
+        return tuple(name for name in ways if caller.may_use(name))
+
+
+def _caller(key: KeySpec) -> Caller:
+    return Caller(key.name, key.models, ServiceClass(key.service_class), key.may_leave)
 
 
 def _not_known(message: str) -> CallerError:

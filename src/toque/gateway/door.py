@@ -6,10 +6,12 @@ Law: the key comes first; then the form; then what is asked. A refusal at the do
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 from toque.gateway.auth import Caller, KeyRing, check_model
+from toque.gateway.errand import Errand
 from toque.gateway.openai import SHAPES, BodyReader
-from toque.gateway.relay import Errand
 from toque.model.errors import CallerError
 from toque.model.value import value
 from toque.ports import Dialect
@@ -36,11 +38,13 @@ class Entry:
 
 
 class Door:
-    """One for all paths: it knows the keys and what each model's replicas understand."""
+    """One for all paths: it knows the keys, what each model's replicas understand, and who may answer instead."""
 
     def __init__(self, keys: KeyRing, dialects: Mapping[str, Dialect], request_s: float) -> None:
         self._keys = keys
         self._request_s = request_s
+        self._dialects = dialects
+        self._may_fall_back = keys.ways.models
         self._readers = {path: BodyReader(path, dialects) for path in SHAPES}
 
     def identify(self, request: Request) -> Caller:
@@ -56,16 +60,24 @@ class Door:
         if not isinstance(entry, Entry) or entry.keys is not self._keys:
             request.head.notes = entry = self._enter(request.head.headers)
         caller = entry.caller
-        ask = self._readers[path].read(request.body)
+        reader = self._readers[path]
+        ask = reader.read(request.body)
         check_model(caller, ask.model)
         fields = b"x-request-id: %b\r\n%b" % (request_id, entry.fields)
         service_class = caller.cap(ask.service_class)
-        return Errand(ask, path, fields, request_id, caller.tenant, service_class, now, now + entry.timeout_s)
+        errand = Errand(ask, path, fields, request_id, caller.tenant, service_class, now, now + entry.timeout_s)
+        if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
+            return replace(errand, fallbacks=fallbacks, ask_instead=partial(reader.read, request.body))
+        return errand
 
     def _enter(self, headers: Headers) -> Entry:
         caller = self._keys.identify(headers)
         check_form(headers)
         return Entry(self._keys, caller, _trace(headers), min(self._request_s, _timeout_s(headers)))
+
+    def _fallbacks(self, caller: Caller, path: str, model: str) -> tuple[str, ...]:
+        """Which models may answer instead: those that the key covers and that answer this path."""
+        return tuple(name for name in self._keys.fallbacks(caller, model) if path in self._dialects[name].routes)
 
 
 def name_request(headers: Headers) -> bytes:

@@ -83,9 +83,14 @@ class BodyReader:
             for model, dialect in dialects.items()
         }
 
-    def read(self, content: bytes) -> Ask:
-        """Decode, check and write again. Raises `CallerError` with the field at fault as its `param`."""
+    def read(self, content: bytes, instead: str = "") -> Ask:
+        """Decode, check and write again. Raises `CallerError` with the field at fault as its `param`.
+
+        `instead`: for this model instead of the one the body names (a fallback).
+        """
         body = self._decoded(content)
+        if instead:
+            body.model = instead
         model = body.model
         dialect = self._dialects.get(model)
         if dialect is None:

@@ -4,16 +4,18 @@ Law: a relay ends exactly once, and posts exactly one end. It has no task, no fu
 the client and the server's sweep call it.
 """
 
+from dataclasses import replace
+
 from toque.gateway.attempt import Attempt, PlainAttempt, StreamAttempt
 from toque.gateway.collect import CollectedAttempt
-from toque.gateway.openai import CHAT, Ask
+from toque.gateway.errand import Errand
+from toque.gateway.openai import CHAT
 from toque.gateway.outlet import EVENT_STREAM, Outlet
 from toque.gateway.surroundings import Surroundings
 from toque.gateway.verdict import Verdict, lost, no_first_token, no_next_token, too_late
-from toque.model.errors import RefusedError, ToqueError
+from toque.model.errors import RefusedError, ToqueError, tell_fallback
 from toque.model.messages import Abandoned, Event, Failed, Finished
-from toque.model.ticket import FailureKind, RefusalReason, ServiceClass, Ticket
-from toque.model.value import value
+from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, ServiceClass, Ticket
 from toque.records.served import Served
 
 HEARTBEAT = b": waiting\n\n"
@@ -27,32 +29,17 @@ CLIENT_LEFT = 499
 """nginx's word for it; only the records see it."""
 
 
-@value
-class Errand:
-    """What the door found out: who asks for what, how it is called, and until when an answer is worth anything.
-
-    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF.
-    """
-
-    ask: Ask
-    path: str
-    fields: bytes
-    request_id: bytes
-    tenant: str
-    service_class: ServiceClass
-    arrived_at: float
-    deadline: float
-
-
 class Relay:
     """Waits for a grant (the core's `Waiter`), tries replicas (`Customer` of an attempt), answers (an `Exchange`)."""
 
     __slots__ = (
         "_around",
+        "_asked",
         "_attempt",
         "_attempts",
         "_cold_start_s",
         "_errand",
+        "_fallback",
         "_first_at",
         "_heartbeat_at",
         "_is_paused",
@@ -83,11 +70,20 @@ class Relay:
         self._heartbeat_at = errand.arrived_at + around.limits.heartbeat_s
         self._is_paused = False
         self._last_error: ToqueError | None = None
+        self._fallback: FallbackCause | None = None
+        self._asked = errand.ask.model
 
     def start(self) -> None:
         """Hand in the ticket."""
         errand = self._errand
-        ticket = Ticket(self._ticket_id, errand.ask.model, errand.deadline, errand.service_class, errand.tenant)
+        ticket = Ticket(
+            self._ticket_id,
+            errand.ask.model,
+            errand.deadline,
+            errand.service_class,
+            errand.tenant,
+            errand.fallbacks,
+        )
         self._around.recent.remember(errand.request_id, self._ticket_id)
         self._around.fleet.submit(ticket, self)
 
@@ -110,11 +106,21 @@ class Relay:
         self._attempt = self._new_attempt()
         upstream.send(self._attempt, errand.path, errand.fields, errand.ask.body)
 
-    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
+    def diverted(self, pool: str, cause: FallbackCause) -> None:
+        """Another model is to answer: the request is said anew in its words. A held stream has its head, so a comment tells."""
+        errand = self._errand
+        assert errand.ask_instead is not None, "a ticket with fallbacks comes with the way to ask them"
+        self._errand = replace(errand, ask=errand.ask_instead(pool))
+        self._fallback = cause
+        if self._outlet.has_begun:
+            self._outlet.write(b": fallback %b\n\n" % pool.encode("ascii"))
+
+    def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There is no slot, or no retry; what the last replica said is worth more than that it was the last."""
         error: ToqueError = RefusedError(reason, retry_after_s)
         if reason is RefusalReason.UPSTREAM_LOST and self._last_error is not None:
             error = self._last_error
+        error.message += tell_fallback(fallback)
         self._outlet.fail(error)
         self._record(error.status, error.code)
 
@@ -256,6 +262,8 @@ class Relay:
         )
         if self._cold_start_s:
             fields += b"x-toque-cold-start-ms: %d\r\n" % (self._cold_start_s * 1000)
+        if self._fallback is not None:
+            fields += b"x-toque-fallback: %b\r\n" % self._errand.ask.model.encode("ascii")
         return fields
 
     def _record(self, status: int, outcome: str, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
@@ -279,6 +287,8 @@ class Relay:
                 duration_ms=_ms(self._around.fleet.now() - arrived_at),
                 prompt_tokens=prompt_tokens,
                 output_tokens=output_tokens,
+                asked=self._asked if self._fallback else "",
+                fallback=self._fallback.value if self._fallback else "",
             )
         )
 

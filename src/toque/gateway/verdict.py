@@ -87,13 +87,13 @@ def too_late() -> UpstreamError:
 def judge(status: int, headers: Headers, body: bytes) -> Verdict:
     """Make something of an answer that is not 200.
 
-    1. Our key is wrong: nothing the caller could do. 2. It is busy: 429 or 503 (one that does not say until when has
+    1. Our key is wrong: nothing the caller could do, but another model may answer. 2. It is busy: 429 or 503 (one that does not say until when has
     failed). 3. It failed: any other 5xx. 4. The caller's request is wrong: passed on. 5. Anything else (a redirect, above
     all) is no answer.
     """
     if status in {401, 403}:  # 1
         message = "The upstream did not accept this server's own key; its operator must renew it."
-        return Verdict(None, UpstreamError(message, code="upstream_invalid_response"))
+        return Verdict(FailureKind.DENIED, UpstreamError(message, code="upstream_invalid_response"))
     if status in {429, 503}:  # 2
         return _busy(status, headers, body)
     if status >= 500:  # 3
@@ -111,7 +111,7 @@ def _busy(status: int, headers: Headers, body: bytes) -> Verdict:
         return Verdict(FailureKind.BUSY if retry_after_s else FailureKind.ERROR, error)
     if _detail(body).code == "insufficient_quota":  # waiting does not help, and another replica has the same account
         message = "The upstream's account has no quota left; this server's operator must see to it."
-        return Verdict(None, UpstreamError(message, status=429, code="rate_limit_exceeded"))
+        return Verdict(FailureKind.DENIED, UpstreamError(message, status=429, code="rate_limit_exceeded"))
     message = "The upstream limits the rate of requests. Try again later."
     error = UpstreamError(message, status=429, code="rate_limit_exceeded", retry_after_s=retry_after_s)
     return Verdict(FailureKind.BUSY, error)

@@ -69,14 +69,14 @@ class ConfigError(CallerError):
 
 
 class RefusedError(ToqueError):
-    """The fleet refused a ticket; `REFUSALS` says what each reason means to a client."""
+    """The fleet refused a ticket; `REFUSALS` says what each reason means to a client, `fallback` why nobody else took it."""
 
     status = 503
     type = "service_unavailable_error"
 
-    def __init__(self, reason: RefusalReason, retry_after_s: float = 0.0) -> None:
+    def __init__(self, reason: RefusalReason, retry_after_s: float = 0.0, fallback: str = "") -> None:
         status, type_, message = REFUSALS[reason]
-        super().__init__(message, code=reason.value, retry_after_s=retry_after_s)
+        super().__init__(message + tell_fallback(fallback), code=reason.value, retry_after_s=retry_after_s)
         self.status = status
         self.type = type_
         self.reason = reason
@@ -99,6 +99,11 @@ class UpstreamError(ToqueError):
         super().__init__(message, code=code, retry_after_s=retry_after_s)
         self.status = status
         self.type = _UPSTREAM_TYPES.get(status, self.type)
+
+
+def tell_fallback(why: str) -> str:
+    """Say at the end of a message why no fallback took a request; empty where none was set."""
+    return f" No fallback took it: {why}." if why else ""
 
 
 _UPSTREAM_TYPES = {429: "rate_limit_error", 503: "service_unavailable_error", 504: "timeout_error"}

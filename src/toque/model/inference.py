@@ -76,19 +76,21 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer."""
+    """A whole answer. `fallback`: the model that wrote it instead of the one asked; usually empty."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage
     tool_calls: Sequence[Mapping[str, Json]] = ()
+    fallback: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer. The last one carries `finish_reason` and `usage`."""
+    """A piece of an answer. The last one carries `finish_reason`, `usage` and, as a `Completion`, `fallback`."""
 
     text: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     tool_calls: Sequence[Mapping[str, Json]] = ()
+    fallback: str = ""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec
-from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, Ticket
 from toque.model.value import value
 
 # ---- events: requests ------------------------------------------------------------------------------------------------
@@ -160,11 +160,25 @@ class Dispatch:
 
 @value
 class Refuse:
-    """Tell the client no. `retry_after_s` is the predicted time until a retry may succeed; 0 when it cannot help."""
+    """Tell the client no. `retry_after_s` is the predicted time until a retry may succeed; 0 when it cannot help.
+
+    `fallback` says why no fallback took it, in words for a person; empty where none was set.
+    """
 
     ticket_id: int
     reason: RefusalReason
     retry_after_s: float
+    fallback: str = ""
+
+
+@value
+class Divert:
+    """Tell whoever waits that another pool takes the ticket from now on; a `Dispatch` there or a `Refuse` follows."""
+
+    ticket_id: int
+    pool: str
+    cause: FallbackCause
+    reason: str
 
 
 @value
@@ -256,4 +270,6 @@ class Decision:
     shortage: str = ""
 
 
-Effect: TypeAlias = Dispatch | Refuse | StartReplica | StopReplica | ProbeReplica | RecordBreaker | RecordDecision
+Effect: TypeAlias = (
+    Dispatch | Refuse | Divert | StartReplica | StopReplica | ProbeReplica | RecordBreaker | RecordDecision
+)

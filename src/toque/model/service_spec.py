@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toque.model.agent_spec import ModelSpec
+from toque.model.fallback_spec import SpendingSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 
@@ -19,6 +20,13 @@ class KeySpec:
     sha256: str = field(metadata={"setting": Setting("Digest of the key; `toque key create NAME` prints both.")})
     models: frozenset[str] = setting(frozenset(), Setting("Models this key may use; empty allows every model."))
     service_class: str = setting("interactive", Setting("Class of its requests.", choices=("interactive", "batch")))
+    may_leave: bool = setting(
+        False,  # noqa: FBT003 - a default
+        Setting(
+            "A fallback may take requests of this key to another machine. Off, for what a caller sends to a model of "
+            "this machine is meant for this machine; models elsewhere that a request names itself are not concerned."
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,11 @@ class ServiceSpec:
     driver: str = setting(
         "process", Setting("Where replicas of local models run.", choices=("process",), pluggable=True)
     )
+    keyless_may_leave: bool = setting(
+        False,  # noqa: FBT003 - a default
+        Setting("Where there are no keys, and for `toque.open`: as may_leave of a key."),
+    )
+    spending: SpendingSpec = field(default_factory=SpendingSpec)
     drain_s_max: float = setting(30.0, Setting("After SIGTERM, requests in flight may take this long.", "s", minimum=0))
     lame_duck_s: float = setting(
         5.0, Setting("After SIGTERM, new requests are still answered (with 503) this long.", "s", minimum=0)

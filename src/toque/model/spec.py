@@ -5,6 +5,7 @@ Law: a spec is frozen, complete and already validated. What can grow has its lim
 
 from dataclasses import dataclass, field
 
+from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 
@@ -220,7 +221,8 @@ class PoolSpec:
     """One model's pool, as the core sees it.
 
     `footprint` and `cold_start` are what the ledger remembers of this model on this machine, or estimates;
-    `elastic` is false where replicas are somebody else's (a hosted API): then their number never changes.
+    `elastic` is false where replicas are somebody else's (a hosted API): then their number never changes. `hosted`: they are,
+    or may be, on another machine, so that a request sent there leaves this one.
     """
 
     name: str
@@ -244,9 +246,16 @@ class PoolSpec:
             pluggable=True,
         ),
     )
+    local_only: bool = setting(
+        False,  # noqa: FBT003 - a default
+        Setting("Requests for this model never leave this machine: no fallback of it may be elsewhere."),
+    )
+    fallback: FallbackSpec = field(default_factory=FallbackSpec)
+    price: PriceSpec = field(default_factory=PriceSpec)
     footprint: Resources = field(default_factory=Resources)
     cold_start: ColdStart = field(default_factory=ColdStart)
     elastic: bool = True
+    hosted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,3 +264,4 @@ class FleetSpec:
 
     pools: tuple[PoolSpec, ...]
     capacity: Resources
+    spending: SpendingSpec = field(default_factory=SpendingSpec)

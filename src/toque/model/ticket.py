@@ -20,7 +20,8 @@ class Ticket:
     """One request for one pool.
 
     `deadline` is the instant (float seconds of the fleet's clock) after which an answer is worthless; the pool's queue
-    may give up earlier. `tenant` is the name of the key, never the key.
+    may give up earlier. `tenant` is the name of the key, never the key. `fallbacks` are the pools that may answer instead,
+    in order: whoever makes the ticket leaves out those that its key, its path or its model forbid.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Ticket:
     deadline: float
     service_class: ServiceClass = ServiceClass.INTERACTIVE
     tenant: str = ""
+    fallbacks: tuple[str, ...] = ()
 
 
 class RefusalReason(StrEnum):
@@ -50,6 +52,7 @@ class FailureKind(StrEnum):
     `NOT_SENT`: the request never reached the replica (refused, reset before a byte went out), so a retry is free.
     `LOST`: the connection ended before the answer did. `TIMEOUT`: no first token, or too long a gap.
     `INVALID`: an answer that is no answer. `ERROR`: the replica said 5xx. `BUSY`: it said 429, or 503 and when to come back.
+    `DENIED`: it will not serve *us* (our key, our quota): the same again is in vain, and the replica itself is well.
     """
 
     NOT_SENT = "not_sent"
@@ -58,3 +61,13 @@ class FailureKind(StrEnum):
     INVALID = "invalid"
     ERROR = "error"
     BUSY = "busy"
+    DENIED = "denied"
+
+
+class FallbackCause(StrEnum):
+    """Why another model is to answer: nobody here can (`failure`), there is no room (`overload`), or only after longer
+    than the class is patient (`patience`)."""
+
+    FAILURE = "failure"
+    OVERLOAD = "overload"
+    PATIENCE = "patience"

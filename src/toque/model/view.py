@@ -73,10 +73,12 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """All pools, the budget and what is left of it."""
+    """All pools, the budget and what is left of it; what fallbacks cost within the last hour, and what they may."""
 
     now: float
     draining: bool
     capacity: Resources
     free: Resources
     pools: tuple[PoolView, ...]
+    spent: float = 0.0
+    spending_limit: float = 0.0

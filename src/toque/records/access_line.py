@@ -51,5 +51,7 @@ def _details(served: Served) -> Iterator[str]:
         yield f"waited {served.queue_wait_ms / 1000:.2f} s"
     if served.attempts > 1:
         yield f"{served.attempts} attempts"
+    if served.fallback:
+        yield f"instead of {served.asked} ({served.fallback})"
     if served.replica:
         yield f"replica {served.replica}"

@@ -13,6 +13,7 @@ from toque.model.messages import (
     Arrived,
     Decision,
     Dispatch,
+    Divert,
     Effect,
     Event,
     Failed,
@@ -53,15 +54,20 @@ class Explainer:
 def explain_request(request_id: str, ticket_id: int, steps: list[Step]) -> Explanation | None:
     """Tell a request's life: each step with its time since arrival in seconds."""
     arrived_at: float | None = None
-    pool = ""
+    pool = took = ""  # the one asked, and the one that has it now
     life: list[Mapping[str, object]] = []
     for now, event, effects in steps:
         if isinstance(event, Arrived) and event.ticket.id == ticket_id:
             arrived_at, pool = now, event.ticket.pool
+            took = pool
         if arrived_at is None:
             continue
-        told = [text for text in (_tell_event(event, ticket_id), *_tell_effects(effects, ticket_id, pool)) if text]
-        life += [{"at_s": round(now - arrived_at, 6), "what": text} for text in told]
+        told = [_tell_event(event, ticket_id)]
+        for effect in effects:
+            told.append(_tell_effect(effect, ticket_id, took))
+            if isinstance(effect, Divert) and effect.ticket_id == ticket_id:
+                took = effect.pool
+        life += [{"at_s": round(now - arrived_at, 6), "what": text} for text in told if text]
     if arrived_at is None:
         return None
     return {"kind": "request", "request_id": request_id, "ticket": ticket_id, "pool": pool, "life": life}
@@ -120,18 +126,18 @@ def _tell_event(event: Event, ticket_id: int) -> str:
             return ""
 
 
-def _tell_effects(effects: list[Effect], ticket_id: int, pool: str) -> list[str]:
-    """Say what was done about one request, and what was started for its pool meanwhile."""
-    told = []
-    for effect in effects:
-        match effect:
-            case Dispatch(ended, replica_id, cold_start_s) if ended == ticket_id:
-                cold = f" after {cold_start_s:.2f} s of cold start" if cold_start_s else ""
-                told.append(f"dispatched to replica {replica_id}{cold}")
-            case Refuse(ended, reason, retry_after_s) if ended == ticket_id:
-                told.append(f"refused: {reason.value}, retry after {retry_after_s:.1f} s")
-            case StartReplica(name, replica_id) if name == pool:
-                told.append(f"replica {replica_id} was ordered")
-            case _:
-                pass
-    return told
+def _tell_effect(effect: Effect, ticket_id: int, pool: str) -> str:
+    """Say what was done about one request, or started for its pool meanwhile; empty for what concerns others."""
+    match effect:
+        case Dispatch(ended, replica_id, cold_start_s) if ended == ticket_id:
+            cold = f" after {cold_start_s:.2f} s of cold start" if cold_start_s else ""
+            return f"dispatched to replica {replica_id}{cold}"
+        case Divert(ended, fallback, cause, reason) if ended == ticket_id:
+            return f"goes on to {fallback} ({cause.value}: {reason})"
+        case Refuse(ended, reason, retry_after_s, fallback) if ended == ticket_id:
+            nobody = f"; no fallback took it: {fallback}" if fallback else ""
+            return f"refused: {reason.value}, retry after {retry_after_s:.1f} s{nobody}"
+        case StartReplica(name, replica_id) if name == pool:
+            return f"replica {replica_id} was ordered"
+        case _:
+            return ""

@@ -57,6 +57,14 @@ class ToqueCollector(Collector):
             for key, model in self._metrics.models.items():
                 family.add_metric(key, count_of(model))
             yield family
+        fallbacks = CounterMetricFamily(
+            "toque_fallbacks",
+            "Requests that another model than the one asked was to answer, by cause.",
+            labels=("model", "fallback", "cause"),
+        )
+        for way, count in self._metrics.fallbacks.items():
+            fallbacks.add_metric(way, count)
+        yield fallbacks
 
     def _histograms(self) -> Iterator[Metric]:
         times: tuple[tuple[str, str, Callable[[ModelMetrics], Histogram]], ...] = (
@@ -104,6 +112,8 @@ def _gauges(view: FleetView) -> Iterator[Metric]:
             replicas.add_metric((pool.name, state.value), states[state])
     yield waiting
     yield replicas
+    yield GaugeMetricFamily("toque_fallback_spent", "What fallbacks have cost within the last hour.", view.spent)
+    yield GaugeMetricFamily("toque_fallback_spent_max", "What they may cost in an hour.", view.spending_limit)
     yield from _breakers(view)
 
 

@@ -92,6 +92,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.models: dict[tuple[str, str], ModelMetrics] = {}
+        self.fallbacks: dict[tuple[str, str, str], int] = {}
+        """(model asked, model that was to answer instead, cause) -> requests."""
         self.is_reload_good = True
         self.reloaded_at = 0.0
         """Wall clock of the last reload, whatever came of it; 0: there was none."""
@@ -107,3 +109,6 @@ class Metrics:
         if found is None:
             found = self.models[key] = ModelMetrics()
         found.count(served)
+        if served.fallback:
+            way = (served.asked, served.model, served.fallback)
+            self.fallbacks[way] = self.fallbacks.get(way, 0) + 1

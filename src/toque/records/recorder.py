@@ -44,7 +44,7 @@ class TrafficLine:
         if not served.ticket:
             return b""
         traffic = Traffic(
-            served.model,
+            served.asked or served.model,
             served.service_class,
             self._tenant(served.tenant),
             served.status,

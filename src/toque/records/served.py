@@ -10,6 +10,7 @@ class Served(msgspec.Struct, gc=False, rename={"service_class": "class"}):
     """`outcome` is `ok`, `abandoned` or the code of the error that was answered.
 
     `model` is empty when the request named none that exists; `ticket`, `replica` and `attempts` are 0 when it got none.
+    After a fallback `model` is the one that answered, `asked` the one that was asked, `fallback` the cause.
     """
 
     request_id: str
@@ -28,3 +29,5 @@ class Served(msgspec.Struct, gc=False, rename={"service_class": "class"}):
     duration_ms: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    asked: str = ""
+    fallback: str = ""

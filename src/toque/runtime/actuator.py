@@ -10,6 +10,7 @@ from toque.model.agent_spec import ModelSpec
 from toque.model.errors import ToqueError
 from toque.model.messages import (
     Dispatch,
+    Divert,
     Effect,
     Event,
     FailureCause,
@@ -21,7 +22,7 @@ from toque.model.messages import (
     StartReplica,
     StopReplica,
 )
-from toque.model.ticket import RefusalReason
+from toque.model.ticket import FallbackCause, RefusalReason
 from toque.ports import Driver
 
 
@@ -31,8 +32,11 @@ class Waiter(Protocol):
     def granted(self, replica_id: int, cold_start_s: float) -> None:
         """A slot on this replica is yours: send the request now. After a retry this is called again."""
 
-    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
-        """There will be no slot; nothing more is called for this ticket."""
+    def diverted(self, pool: str, cause: FallbackCause) -> None:
+        """Another pool takes the ticket: a grant there, or the refusal, follows."""
+
+    def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
+        """There will be no slot; nothing more is called for this ticket. `fallback`: why no other pool took it, if any may."""
 
 
 class Actuator:
@@ -66,8 +70,10 @@ class Actuator:
         match effect:
             case Dispatch():  # no pattern takes its fields out: that costs 0.2 us
                 self._waiters[effect.ticket_id].granted(effect.replica_id, effect.cold_start_s)
-            case Refuse(ticket_id, reason, retry_after_s):
-                self._waiters.pop(ticket_id).refused(reason, retry_after_s)
+            case Refuse(ticket_id, reason, retry_after_s, fallback):
+                self._waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
+            case Divert(ticket_id, pool, cause):
+                self._waiters[ticket_id].diverted(pool, cause)
             case StartReplica(pool, replica_id):
                 self._start(pool, replica_id)
             case StopReplica(replica_id):

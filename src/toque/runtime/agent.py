@@ -6,22 +6,27 @@ Law: it waits, scales, retries and is refused exactly as a request through the g
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from toque.model.endpoint import Endpoint
 from toque.model.errors import CallerError, RefusedError, UpstreamError
 from toque.model.inference import Completion, Delta, PromptContext, Usage
 from toque.model.messages import Abandoned, Failed, Finished
-from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, Ticket
 from toque.ports import InferenceAgent
 from toque.runtime.controller import Controller
 
+Connect: TypeAlias = Callable[[str, int, Endpoint], InferenceAgent]
+"""Returns the contract over one replica, given its pool, its number and where it is."""
+
 
 class Turn:
-    """Waits for one ticket's grant; a retry grants again."""
+    """Waits for one ticket's grant; a retry grants again. `pool` is whose replica it will be."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: str) -> None:
+        self.pool = pool
         self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def granted(self, replica_id: int, cold_start_s: float) -> None:
@@ -29,10 +34,14 @@ class Turn:
         if not self._granted.done():
             self._granted.set_result(replica_id)
 
-    def refused(self, reason: RefusalReason, retry_after_s: float) -> None:
+    def diverted(self, pool: str, cause: FallbackCause) -> None:
+        """Another model is to answer."""
+        self.pool = pool
+
+    def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There will be none."""
         if not self._granted.done():
-            self._granted.set_exception(RefusedError(reason, retry_after_s))
+            self._granted.set_exception(RefusedError(reason, retry_after_s, fallback))
 
     def renew(self) -> None:
         """Get ready for the next grant, before the failure is posted."""
@@ -44,10 +53,11 @@ class Turn:
 
 
 class PooledAgent:
-    """An `InferenceAgent` whose replicas are the pool's."""
+    """An `InferenceAgent` whose replicas are the pool's, or one's of its `fallbacks`."""
 
-    def __init__(self, pool: str, controller: Controller, connect: Callable[[int, Endpoint], InferenceAgent]) -> None:
+    def __init__(self, pool: str, controller: Controller, connect: Connect, fallbacks: tuple[str, ...] = ()) -> None:
         self._pool = pool
+        self._fallbacks = fallbacks
         self._controller = controller
         self._connect = connect
 
@@ -62,7 +72,7 @@ class PooledAgent:
                     visit.failed(error)
                     continue
                 visit.finished(completion.usage)
-                return completion
+                return replace(completion, fallback=visit.fallback)
 
     async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
         """Answer piece by piece. A loss before the first piece is retried, later ones raise `UpstreamError`."""
@@ -73,7 +83,7 @@ class PooledAgent:
                     async with aclosing(agent.stream(context)) as deltas:
                         async for delta in deltas:
                             visit.began(delta.usage)
-                            yield delta
+                            yield replace(delta, fallback=visit.fallback) if delta.usage else delta
                     visit.finished(visit.usage)
                 except UpstreamError as error:
                     visit.failed(error)
@@ -85,19 +95,18 @@ class PooledAgent:
             deadline=self._controller.now() + context.timeout_s,
             service_class=context.service_class,
             tenant=context.tenant,
+            fallbacks=self._fallbacks,
         )
 
 
 class _Visit:
     """One request's stay in the pool: however it is left, its slot is given back."""
 
-    def __init__(
-        self, controller: Controller, connect: Callable[[int, Endpoint], InferenceAgent], ticket: Ticket
-    ) -> None:
+    def __init__(self, controller: Controller, connect: Connect, ticket: Ticket) -> None:
         self._controller = controller
         self._connect = connect
         self._ticket = ticket
-        self._turn = Turn()
+        self._turn = Turn(ticket.pool)
         self._dispatched_at = 0.0
         self._first_at: float | None = None
         self.usage = Usage()
@@ -117,6 +126,11 @@ class _Visit:
         else:
             self._controller.post(Abandoned(self._ticket.id))
 
+    @property
+    def fallback(self) -> str:
+        """The model that answers instead of the one asked; empty when it is the one asked."""
+        return "" if self._turn.pool == self._ticket.pool else self._turn.pool
+
     async def agent(self) -> InferenceAgent:
         """Wait for a replica and return the contract over it. Raises `RefusedError`."""
         while True:
@@ -124,7 +138,7 @@ class _Visit:
             self._dispatched_at = self._controller.now()
             endpoint = self._controller.endpoint(replica_id)
             if endpoint is not None:
-                return self._connect(replica_id, endpoint)
+                return self._connect(self._turn.pool, replica_id, endpoint)
             self._fail(FailureKind.NOT_SENT, 0.0)
 
     def began(self, usage: Usage | None) -> None:

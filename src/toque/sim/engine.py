@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol, assert_never
 
+from toque.core.fallback import WaysOut
 from toque.core.fleet import Fleet
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.messages import (
     Arrived,
     Dispatch,
+    Divert,
     Effect,
     Event,
     Failed,
@@ -54,6 +56,7 @@ class Request:
     """One request under way. Times are virtual seconds; None: not yet.
 
     `refused` says why it got no answer, or only half of one (`lost` with its replica); empty for one that was served.
+    `fallback` is the pool that took it instead of the one it asked for.
     """
 
     arrival: Arrival
@@ -62,6 +65,7 @@ class Request:
     refused: str = ""
     replica_id: int = 0
     cold_start_s: float = 0.0
+    fallback: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class Simulation:
         self._clock = Clockwork()
         self._fleet = Fleet(scenario.spec, 0.0, scenario.policies)
         self._first_pool = pools[0].name
+        self._ways = WaysOut(pools)
         self._requests: dict[int, Request] = {}
         self._has_begun = False
         timeouts_s = {pool.name: pool.replicas.startup_timeout_s for pool in pools}
@@ -177,7 +182,8 @@ class Simulation:
         self._requests[number] = Request(arrival)
         deadline = arrival.at + self._scenario.patience_s
         pool = arrival.pool or self._first_pool
-        self.post(Arrived(Ticket(number, pool, deadline, arrival.service_class, arrival.tenant)))
+        ways = self._ways.of(pool, may_leave=True)
+        self.post(Arrived(Ticket(number, pool, deadline, arrival.service_class, arrival.tenant, ways)))
 
     def _end(self, number: int, request: Request) -> None:
         del self._requests[number]
@@ -194,6 +200,8 @@ class Simulation:
                 request = self._requests[number]
                 request.refused = reason.value
                 self._end(number, request)
+            case Divert(number, pool):
+                self._requests[number].fallback = pool
             case StartReplica(pool, replica_id):
                 factory = self._scenario.replicas.get(pool, self._scenario.replica)
                 is_there = self._scenario.initial and not self._has_begun

@@ -5,7 +5,10 @@ number of requests; shares are exact, quantiles right within 0.5 %.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from toque.model.fallback_spec import PriceSpec
 from toque.model.messages import Effect, Event, ReplicaFailed, ReplicaReady, ReplicaStopped, StartReplica, StopReplica
 from toque.model.ticket import ServiceClass
 from toque.sim.engine import Request
@@ -14,16 +17,21 @@ from toque.sim.objective import Objective
 
 TENANTS_MAX = 10_000
 """Tenants told apart; all further ones count as one."""
+NO_PRICES: Mapping[str, PriceSpec] = MappingProxyType({})
 COLD_MET_S = 0.001
 """A shorter wait for a loading replica is not felt as a cold start."""
 
 
 class Measures:
-    """Follows one simulation; read the figures after `close`. Whatever is per request counts refused ones as missed."""
+    """Follows one simulation; read the figures after `close`. Whatever is per request counts refused ones as missed.
 
-    def __init__(self, objective: Objective, slots: int) -> None:
+    `prices` are those of the pools that others fall back to: `spilled` counts by pool whom it took, `spent` is what that cost.
+    """
+
+    def __init__(self, objective: Objective, slots: int, prices: Mapping[str, PriceSpec] = NO_PRICES) -> None:
         self._objective = objective
         self._slots = slots
+        self._prices = prices
         self._ordered: dict[int, float] = {}
         self._ready: dict[int, float] = {}
         self._tokens: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -33,6 +41,8 @@ class Measures:
         self.queue_wait = Histogram()
         self.ttft = Histogram()
         self.refusals: Counter[str] = Counter()
+        self.spilled: Counter[str] = Counter()
+        self.spent = 0.0
         self.requests = self.cold_starts_met = self.starts = self.stops = self.failures = 0
         self.ended_at = 0.0
 
@@ -68,6 +78,8 @@ class Measures:
             return
         self.cold_starts_met += request.cold_start_s > COLD_MET_S
         self.busy_s += now - request.dispatched_at
+        if request.fallback:
+            self._count_fallback(request)
         self.queue_wait.add(request.dispatched_at - request.arrival.at)
         self.ttft.add((request.first_at or now) - request.arrival.at)
 
@@ -138,6 +150,12 @@ class Measures:
             self._paid_s += max(0.0, now - self._ordered.pop(replica_id))
         if replica_id in self._ready:
             self._ready_s += max(0.0, now - self._ready.pop(replica_id))
+
+    def _count_fallback(self, request: Request) -> None:
+        self.spilled[request.fallback] += 1
+        if request.fallback in self._prices:
+            arrival = request.arrival
+            self.spent += self._prices[request.fallback].cost(arrival.prompt_tokens, arrival.output_tokens)
 
     def _count_tokens(self, request: Request) -> None:
         tenant = request.arrival.tenant

@@ -1,0 +1,30 @@
+"""The errand: one inference request as the door lets it through.
+
+Law: everything in it was checked; what it says to a replica is in that replica's dialect.
+"""
+
+from collections.abc import Callable
+
+from toque.gateway.openai import Ask
+from toque.model.ticket import ServiceClass
+from toque.model.value import value
+
+
+@value
+class Errand:
+    """What the door found out: who asks for what, how it is called, and until when an answer is worth anything.
+
+    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF. `fallbacks` are the models
+    that may answer instead, and `ask_instead` says the request in the words of one of them.
+    """
+
+    ask: Ask
+    path: str
+    fields: bytes
+    request_id: bytes
+    tenant: str
+    service_class: ServiceClass
+    arrived_at: float
+    deadline: float
+    fallbacks: tuple[str, ...] = ()
+    ask_instead: Callable[[str], Ask] | None = None
