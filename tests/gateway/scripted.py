@@ -9,13 +9,14 @@ from itertools import count
 
 from tests.wire.raw import Raw, raw
 from tests.wire.scripted import read_request, replica
-from toque.gateway.auth import KeyRing
+from toque.core.fallback import WaysOut
+from toque.gateway.auth import NO_WAYS, KeyRing
 from toque.gateway.server import Gateway
 from toque.model.endpoint import Endpoint
 from toque.model.messages import Event, Failed
 from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec, LimitSpec
-from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, Ticket
 from toque.model.view import FleetView
 from toque.ports import Dialect
 from toque.records.metrics import Metrics
@@ -112,11 +113,15 @@ async def answer_in_tokens(exchange: Exchange) -> None:
 
 
 class ScriptedFleet:
-    """Grants at once while replicas are left, unless it is told to hold tickets; notes every event."""
+    """Grants at once while replicas are left, unless it is told to hold tickets; notes every event.
+
+    The last replica is that of a ticket's first fallback, if it has any; `obstacle` says why no fallback takes one.
+    """
 
     def __init__(self, endpoints: list[Endpoint], *, holds: bool = False) -> None:
         self.endpoints = dict(enumerate(endpoints, start=1))
         self.holds = holds
+        self.obstacle = ""
         self.events: list[Event] = []
         self.tickets: dict[int, Ticket] = {}
         self.waiters: dict[int, Waiter] = {}
@@ -141,11 +146,14 @@ class ScriptedFleet:
         if self.untried[ticket_id]:
             self.waiters[ticket_id].granted(self.untried[ticket_id].pop(0), cold_start_s)
         else:
-            self.waiters[ticket_id].refused(RefusalReason.UPSTREAM_LOST, 0.0, "")
+            self.waiters[ticket_id].refused(RefusalReason.UPSTREAM_LOST, 0.0, self.obstacle)
 
     def post(self, event: Event) -> None:
         self.events.append(event)
         if isinstance(event, Failed) and not event.began:
+            fallbacks = self.tickets[event.ticket_id].fallbacks
+            if fallbacks and len(self.untried[event.ticket_id]) == 1:
+                self.waiters[event.ticket_id].diverted(fallbacks[0], FallbackCause.FAILURE)
             if event.kind is FailureKind.DENIED:
                 self.untried[event.ticket_id].clear()
             self.grant(event.ticket_id)
@@ -202,6 +210,8 @@ async def scene(
     holds: bool = False,
     keys: tuple[KeySpec, ...] = (),
     dialects: Mapping[str, Dialect] = DIALECTS,
+    ways: WaysOut = NO_WAYS,
+    keyless_may_leave: bool = False,
     **limits: float,
 ) -> AsyncIterator[Scene]:
     """Open a gateway, one replica for each script, and a client; check at the end that nothing is left."""
@@ -224,7 +234,9 @@ async def scene(
         fleet = ScriptedFleet(endpoints, holds=holds)
         records = Records()
         spec = dataclasses.replace(LimitSpec(), **limits)  # type: ignore[arg-type]
-        gateway = Gateway(fleet, dialects, KeyRing(keys), spec, metrics=records)
+        gateway = Gateway(
+            fleet, dialects, KeyRing(keys, ways, keyless_may_leave=keyless_may_leave), spec, metrics=records
+        )
         await gateway.open(("127.0.0.1", 0), sweep_s=0.02)
         stack.push_async_callback(gateway.close)
         client = await stack.enter_async_context(raw(gateway.port))

@@ -15,7 +15,8 @@ class Errand:
     """What the door found out: who asks for what, how it is called, and until when an answer is worth anything.
 
     `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF. `fallbacks` are the models
-    that may answer instead, and `ask_instead` says the request in the words of one of them.
+    that may answer instead, and `ask_instead` says the request in the words of one of them; once one of them is to answer, `ask`
+    is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself.
     """
 
     ask: Ask
@@ -28,3 +29,5 @@ class Errand:
     deadline: float
     fallbacks: tuple[str, ...] = ()
     ask_instead: Callable[[str], Ask] | None = None
+    asked: str = ""
+    cause: str = ""

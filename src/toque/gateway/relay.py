@@ -34,12 +34,10 @@ class Relay:
 
     __slots__ = (
         "_around",
-        "_asked",
         "_attempt",
         "_attempts",
         "_cold_start_s",
         "_errand",
-        "_fallback",
         "_first_at",
         "_heartbeat_at",
         "_is_paused",
@@ -70,8 +68,6 @@ class Relay:
         self._heartbeat_at = errand.arrived_at + around.limits.heartbeat_s
         self._is_paused = False
         self._last_error: ToqueError | None = None
-        self._fallback: FallbackCause | None = None
-        self._asked = errand.ask.model
 
     def start(self) -> None:
         """Hand in the ticket."""
@@ -110,8 +106,8 @@ class Relay:
         """Another model is to answer: the request is said anew in its words. A held stream has its head, so a comment tells."""
         errand = self._errand
         assert errand.ask_instead is not None, "a ticket with fallbacks comes with the way to ask them"
-        self._errand = replace(errand, ask=errand.ask_instead(pool))
-        self._fallback = cause
+        asked = errand.asked or errand.ask.model
+        self._errand = replace(errand, ask=errand.ask_instead(pool), asked=asked, cause=cause.value)
         if self._outlet.has_begun:
             self._outlet.write(b": fallback %b\n\n" % pool.encode("ascii"))
 
@@ -262,7 +258,7 @@ class Relay:
         )
         if self._cold_start_s:
             fields += b"x-toque-cold-start-ms: %d\r\n" % (self._cold_start_s * 1000)
-        if self._fallback is not None:
+        if self._errand.asked:
             fields += b"x-toque-fallback: %b\r\n" % self._errand.ask.model.encode("ascii")
         return fields
 
@@ -287,8 +283,8 @@ class Relay:
                 duration_ms=_ms(self._around.fleet.now() - arrived_at),
                 prompt_tokens=prompt_tokens,
                 output_tokens=output_tokens,
-                asked=self._asked if self._fallback else "",
-                fallback=self._fallback.value if self._fallback else "",
+                asked=errand.asked,
+                fallback=errand.cause,
             )
         )
 
