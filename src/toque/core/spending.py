@@ -72,7 +72,7 @@ class Spending:
     def charge(self, event: Finished | Failed | Abandoned, now: float, *, was_sent: bool) -> None:
         """Count what a request has cost, if it was one of those.
 
-        1. It waits only, so all but leaving is a late word. 2. Finished: its tokens, or the estimate where the upstream told none. 3. Failed before it
+        1. It left before it was sent: nothing. 2. Finished: its tokens, or the estimate where the upstream told none. 3. Failed before it
         began: perhaps the estimate, and it may be sent once more. 4. Left, or lost half-way: the estimate.
         """
         if event.ticket_id not in self.reserved:
@@ -80,8 +80,7 @@ class Spending:
         pool, estimate = self.reserved[event.ticket_id]
         match event:
             case _ if not was_sent:  # 1
-                if isinstance(event, Abandoned):
-                    self.release(event.ticket_id)
+                self.release(event.ticket_id)
             case Finished(_, _, prompt_tokens, output_tokens):  # 2
                 self.release(event.ticket_id)
                 self._spend(pool, pool.price.cost(prompt_tokens, output_tokens) or estimate, now)
