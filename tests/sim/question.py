@@ -19,7 +19,8 @@ def ask(
     cold_start_s: float = 5.0,
     profile: SlotsProfile = ONE_SECOND,
     objective: Objective = ALL_WITHIN_TWO,
+    output_tokens: int = 1,
 ) -> Question:
     """Ask about requests at these times; `sizes` are initial, minimum and maximum."""
-    arrivals = [Arrival(at) for at in sorted(times)]
+    arrivals = [Arrival(at, 0, output_tokens) for at in sorted(times)]
     return Question(lambda: iter(arrivals), profile, constant(cold_start_s), Sizes(*sizes), objective)

@@ -49,6 +49,13 @@ class BatchingProfile:
         """Seconds in a slot of a replica that is full of requests like this one."""
         return self.least_work_s(arrival) * self.slots
 
+    def alone_s(self, arrival: Arrival) -> float:
+        """Seconds in a slot of a replica that has nothing else."""
+        tokens = max(0, arrival.output_tokens - 1)
+        cached = tokens * arrival.prompt_tokens + tokens * (tokens - 1) / 2
+        own_s = tokens * (self.iteration_s + self.iteration_s_per_request) + self.iteration_s_per_cached_token * cached
+        return self.prefill_s(arrival.prompt_tokens) + own_s
+
     def longest_s(self, arrival: Arrival, prompt_tokens_max: int) -> float:
         """Seconds in a slot at the most, if it is never computed anew: behind a full cache of prompts, at the slowest."""
         full_s = self.iteration_s + self.iteration_s_per_request * self.slots

@@ -1,12 +1,12 @@
-"""Demand: a workload reduced to what planning needs, and what becomes of it over a changing number of slots.
+"""Demand: a workload reduced to what planning needs: when, how much work, and how long it may wait.
 
 Law: 24 bytes a request are kept, which is all of the simulator that grows with the length of a workload.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush
 from math import inf
 
 from toque.model.ticket import ServiceClass
@@ -20,63 +20,76 @@ LAST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """By request: arrival, seconds in a slot of a full replica, and the longest wait that meets the objective (inf: any)."""
+    """By request: arrival, work (seconds in a slot of a full replica), and the longest wait that meets the objective (inf:
+    any). `alone` is how long they take on a replica that has nothing else, as a share of their work, `mean_work_s` an average.
+    """
 
     at: "array[float]"
-    service_s: "array[float]"
+    work_s: "array[float]"
     slack_s: "array[float]"
+    alone: float
+    mean_work_s: float
 
     @staticmethod
     def of(arrivals: Iterable[Arrival], profile: Profile, objective: Objective) -> "Demand":
         """Read a workload once."""
-        demand = Demand(array("d"), array("d"), array("d"))
-        slack_s = _slack(profile, objective)
+        at, work_s, slacks_s = array("d"), array("d"), array("d")
+        slack_s, alone_s = _slack(profile, objective), 0.0
         for arrival in arrivals:
-            demand.at.append(arrival.at)
-            demand.service_s.append(profile.service_s(arrival))
-            demand.slack_s.append(slack_s(arrival) if arrival.service_class is ServiceClass.INTERACTIVE else inf)
-        return demand
+            at.append(arrival.at)
+            work_s.append(profile.service_s(arrival))
+            slacks_s.append(slack_s(arrival) if arrival.service_class is ServiceClass.INTERACTIVE else inf)
+            alone_s += profile.alone_s(arrival)
+        total_s = sum(work_s)
+        return Demand(at, work_s, slacks_s, min(1.0, alone_s / total_s) if alone_s else 1.0, total_s / max(1, len(at)))
 
     @property
     def span_s(self) -> float:
         """Time of the last arrival."""
         return self.at[-1] if self.at else 0.0
 
-    def load(self, bin_s: float, speed: float) -> list[float]:
-        """Return the average number of busy slots by bins, if nobody waits and service takes `speed` times as long.
+    @property
+    def end_s(self) -> float:
+        """When the last requests have ended at the latest, if none waits longer than it may."""
+        ends = (at + work_s for at, work_s in zip(self.at[-LAST:], self.work_s[-LAST:], strict=True))
+        return max(ends, default=0.0) + self.longest_wait_s
 
-        The bins go on until the last requests have ended, even if they wait as long as they may.
-        """
-        ends = (at + service_s for at, service_s in zip(self.at[-LAST:], self.service_s[-LAST:], strict=True))
-        waits = (slack_s for slack_s in self.slack_s[-LAST:] if slack_s < inf)
-        busy = [0.0] * (int((max(ends, default=0.0) + max(waits, default=0.0)) / bin_s) + 1)
-        for at, service_s in zip(self.at, self.service_s, strict=True):
-            _add(busy, at / bin_s, (at + service_s * speed) / bin_s)
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest that the last ones may wait; who may wait for ever does not count."""
+        return max((slack_s for slack_s in self.slack_s[-LAST:] if 0 < slack_s < inf), default=0.0)
+
+    def strained(self, share: float) -> "Demand":
+        """Let everybody wait for this share of what they may."""
+        return Demand(
+            self.at,
+            self.work_s,
+            array("d", (share * slack_s for slack_s in self.slack_s)),
+            self.alone,
+            self.mean_work_s,
+        )
+
+    def most_busy(self, bin_s: float, bins: int) -> "array[int]":
+        """Return by bins the most slots busy at an arrival or at the beginning, if nobody waits and all replicas are full."""
+        most = array("l", [0]) * bins
+        ends: list[float] = []
+        number = 0
+        for at, work_s in zip(self.at, self.work_s, strict=True):
+            while number < int(at / bin_s):
+                number += 1
+                most[number] = _still(ends, number * bin_s)
+            most[number] = max(most[number], _still(ends, at) + 1)
+            heappush(ends, at + work_s)
+        for later in range(number + 1, bins):
+            most[later] = _still(ends, later * bin_s)
+        return most
+
+    def least_load(self, bin_s: float, bins: int) -> "array[float]":
+        """Return by bins the average number of busy slots, if nobody waits and all replicas are as fast as they get."""
+        busy = array("d", [0.0]) * bins
+        for at, work_s in zip(self.at, self.work_s, strict=True):
+            _add(busy, at / bin_s, (at + work_s * self.alone) / bin_s)
         return busy
-
-    def late(self, replicas: Sequence[int], bin_s: float, slots: int, speed: float) -> list[int]:
-        """Return the numbers of the requests that wait longer than they may: first come first served.
-
-        `replicas` are ready by bins; slots that go finish what they have, the idle ones go first.
-        """
-        free_at: list[float] = []
-        late: list[int] = []
-        changes = _changes(replicas, bin_s, slots)
-        change_at, more = next(changes, (inf, 0))
-        for number, (at, service_s, slack_s) in enumerate(zip(self.at, self.service_s, self.slack_s, strict=True)):
-            while change_at < inf and (change_at <= at or not free_at or change_at <= free_at[0]):
-                _resize(free_at, change_at, more)
-                change_at, more = next(changes, (inf, 0))
-            if not free_at:  # nothing is ever ready again
-                late.append(number)
-                continue
-            start = free_at[0]
-            if start < at:
-                start = at
-            elif start - at > slack_s:
-                late.append(number)
-            heapreplace(free_at, start + service_s * speed)
-        return late
 
 
 def _slack(profile: Profile, objective: Objective) -> Callable[[Arrival], float]:
@@ -85,23 +98,14 @@ def _slack(profile: Profile, objective: Objective) -> Callable[[Arrival], float]
     return lambda arrival: objective.limit_s - profile.prefill_s(arrival.prompt_tokens)
 
 
-def _changes(replicas: Sequence[int], bin_s: float, slots: int) -> Iterator[tuple[float, int]]:
-    """Yield the instants at which the number of slots changes, and by how many."""
-    before = 0
-    for number, now in enumerate(replicas):
-        if now != before:
-            yield number * bin_s, (now - before) * slots
-            before = now
+def _still(ends: list[float], now: float) -> int:
+    """Forget what has ended by now, and count the rest."""
+    while ends and ends[0] <= now:
+        heappop(ends)
+    return len(ends)
 
 
-def _resize(free_at: list[float], instant: float, more: int) -> None:
-    for _ in range(more):
-        heappush(free_at, instant)
-    for _ in range(min(-more, len(free_at))):
-        heappop(free_at)
-
-
-def _add(busy: list[float], start: float, end: float) -> None:
+def _add(busy: "array[float]", start: float, end: float) -> None:
     """Add one request to the bins it covers, given in bins; what comes after the last bin is left out."""
     number = int(start)
     while start < end and number < len(busy):

@@ -7,19 +7,25 @@ objective, the plan does, and never costs more than the best fixed size.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
+from math import ceil, inf
 
 from toque.model.spec import PoolSpec
 from toque.sim.bound import lower_bound_s
 from toque.sim.demand import Demand
-from toque.sim.plan import Search, find_timetable
+from toque.sim.plan import Search
+from toque.sim.service import Service, Standing
 from toque.sim.study import PLAN, Question, Row, run_fixed, run_own
 from toque.sim.timetable import Calendar, Clairvoyant
+from toque.sim.ways import Problem
 
 ROUNDS = 8
 """Timetables tried in the real core for a workload of up to `LONG` requests; three for a longer one."""
+ROUNDS_LONG = 3
 LONG = 200_000
-STEP = 0.08
+ENOUGH = 0.98
+"""No more timetables are tried once so large a share of the misses allowed is used."""
+STRAIN = 0.9
+"""Where even a plan in which nobody is late fails in the real core, everybody is planned to wait for this share of what they may."""
 REPLICAS_MAX = 10_000
 
 
@@ -70,40 +76,65 @@ def find_fixed(question: Question, maximum: int = REPLICAS_MAX) -> Row:
 def find_plan(question: Question, fixed: Row) -> Row:
     """Return the cheapest timetable found that meets the objective in the real core; the fixed size where none is cheaper.
 
-    The search knows only estimated service times, so each round scales them: down while the real core meets the objective
-    (its replicas were faster, being less than full), half-way up again when it does not.
+    The search knows only an estimate of who will be late, so each round asks for as many more or fewer late requests as the
+    real core had to spare or was short of.
     """
     demand = Demand.of(question.arrivals(), question.profile, question.objective)
-    sizes, misses = question.sizes, question.objective.misses_allowed(len(demand.at))
-    calendar = Calendar.of(question.cold_start_s, max(sizes.initial, sizes.minimum), demand.span_s)
-    best, needs, failed, speed = fixed, None, 0.0, _speed(fixed, demand)
-    for _ in range(ROUNDS if len(demand.at) <= LONG else ROUNDS // 2):
-        search = Search(demand, calendar, question.profile.slots, sizes.minimum, sizes.maximum, misses, speed)
-        needs = find_timetable(search, needs)
-        row = run_own(question, PLAN, partial(_clairvoyant, needs, calendar))
-        if not row.measures.holds:
-            failed = speed
-            speed *= 1 + STEP
-        elif not best.measures.holds or row.replica_hours < best.replica_hours:
+    misses = question.objective.misses_allowed(len(demand.at))
+    rounds = ROUNDS if len(demand.at) <= LONG else ROUNDS_LONG
+    best, aim = fixed, _Aim(misses)
+    search, needs = _search(question, demand), None
+    for _ in range(rounds):
+        trial = search.find(aim.late)
+        if trial.needs == needs:
+            break
+        needs = trial.needs
+        row = run_own(question, PLAN, partial(_clairvoyant, needs, search.calendar))
+        if row.measures.holds and (not best.measures.holds or row.replica_hours < best.replica_hours):
             best = row
-        if row.measures.holds:
-            speed = (speed + failed) / 2 if failed else speed * (1 - STEP)
+        if not aim.learn(trial.late, row.measures.misses):
+            break
+        if aim.late < 0:
+            demand = demand.strained(STRAIN)
+            search, aim = _search(question, demand), _Aim(misses, 0)
     return replace(best, policy=PLAN)
+
+
+class _Aim:
+    """How many late requests to ask a search for, so that in the real core as many as may miss the objective."""
+
+    def __init__(self, misses: int, late: int | None = None) -> None:
+        self._misses = misses
+        self._held, self._failed = -1, inf
+        self.late = misses if late is None else late
+
+    def learn(self, estimated: int, missed: int) -> bool:
+        """Learn what became of an estimate; return whether it is worth another round."""
+        spare = self._misses - missed
+        if spare < 0:
+            self._failed = min(self._failed, estimated)
+            is_hopeless = estimated > self.late
+            self.late = min(estimated + spare, int(self._failed) - 1)
+            return not is_hopeless and (self.late > self._held or self.late < 0)
+        self._held = max(self._held, estimated)
+        self.late = int(min(estimated + spare, self._failed - 1))
+        return missed < ENOUGH * self._misses and self.late > self._held
+
+
+def _search(question: Question, demand: Demand) -> Search:
+    sizes = question.sizes
+    calendar = Calendar.of(question.cold_start_s, max(sizes.initial, sizes.minimum), demand.span_s)
+    service = Service(demand, question.profile.slots)
+    return Search(Problem.of(service, calendar, sizes.minimum, sizes.maximum), question.progress)
 
 
 def _clairvoyant(needs: Sequence[int], calendar: Calendar, pool: PoolSpec) -> Clairvoyant:
     return Clairvoyant(needs, calendar)
 
 
-def _speed(row: Row, demand: Demand) -> float:
-    """Return how long service took in a run, as a share of how long it takes on a full replica."""
-    full_s = sum(demand.service_s)
-    return min(1.0, row.measures.busy_s / full_s) if full_s else 1.0
-
-
 def _fixed_holds(question: Question, demand: Demand, replicas: int) -> bool:
-    late = demand.late([replicas], demand.span_s + 1.0, question.profile.slots, 1.0)
-    return len(late) <= question.objective.misses_allowed(len(demand.at))
+    late = Service(demand, question.profile.slots).serve(Standing(), replicas, 0.0, inf)
+    return late <= question.objective.misses_allowed(len(demand.at))
 
 
 def _smallest(holds: Callable[[int], bool], maximum: int) -> int:

@@ -41,6 +41,10 @@ class Profile(Protocol):
         """Seconds a request keeps its slot in a replica that is full of its like."""
         ...
 
+    def alone_s(self, arrival: Arrival) -> float:
+        """Seconds a request keeps its slot in a replica that has nothing else."""
+        ...
+
     def longest_s(self, arrival: Arrival, prompt_tokens_max: int) -> float:
         """Seconds a request keeps its slot at the most, beside prompts of up to `prompt_tokens_max`."""
         ...

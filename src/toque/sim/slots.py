@@ -54,6 +54,10 @@ class SlotsProfile:
             self.slots
         )
 
+    def alone_s(self, arrival: Arrival) -> float:
+        """Seconds in a slot of a replica that has nothing else."""
+        return self.prefill_s(arrival.prompt_tokens) + max(0, arrival.output_tokens - 1) * self.token_s(1)
+
     def longest_s(self, arrival: Arrival, prompt_tokens_max: int) -> float:
         """Seconds in a slot at the most, beside prompts of up to `prompt_tokens_max`.
 
