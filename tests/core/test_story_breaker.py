@@ -496,3 +496,28 @@ def test_a_turn_the_table_does_not_know_changes_nothing(state: BreakerState) -> 
             breaker.state = state
             assert not breaker.turn(turn, "because", 1.0)
             assert breaker.state is state
+
+
+def test_r15_the_last_one_left_is_not_ejected_for_a_slow_probe() -> None:
+    ejection = EjectionSpec(slow_factor=1.5, answers_min=1, share_max=1.0)
+    breaker = BreakerSpec(failures_in_a_row=1, open_s_min=10.0, open_s_max=10.0)
+    story = warm(chat(replicas=2, slots=1, ejection=ejection, breaker=breaker))
+    story.at(1.0, arrival(1), arrival(2))
+    story.at(1.1, answered(1))
+    story.at(2.0, answered(2))
+    assert [turn.state for turn in only(story.until(9.0), RecordBreaker)] == [EJECTED], "replica 2, nine times as slow"
+    story.at(9.0, arrival(3))
+    story.at(9.1, error(3))  # and replica 1 fails: both rest
+    effects = story.at(16.5, arrival(4))
+    assert routes(effects) == [(4, 2)], "half-open by now"
+    (turn,) = only(story.at(18.0, answered(4)), RecordBreaker)
+    assert (turn.replica_id, turn.state) == (2, CLOSED), "slow is better than nobody"
+
+
+def test_answers_that_take_no_time_at_all_make_nobody_slow() -> None:
+    story = warm(chat(replicas=2, slots=1, ejection=EjectionSpec(answers_min=1, share_max=1.0)))
+    for ticket in (1, 3, 5):
+        story.at(float(ticket), arrival(ticket), arrival(ticket + 1))
+        story.at(float(ticket), answered(ticket))
+        story.at(ticket + 0.5, answered(ticket + 1))
+    assert only(story.until(30.0), RecordBreaker) == []

@@ -65,7 +65,7 @@ class Ejection:
         while len(levels) > 1 and len(found) < room:
             slowness, replica_id = levels.pop()
             peers = _median(level for level, _ in levels)
-            if slowness < self._spec.slow_factor * peers:
+            if not peers or slowness < self._spec.slow_factor * peers:
                 levels.append((slowness, replica_id))
                 break
             found.append((self._roster.replicas[replica_id], slowness / peers))

@@ -91,7 +91,7 @@ class Trust:
             return
         if not breaker.is_awaiting(journey.ticket.id):
             breaker.succeeded(now)
-        elif self._ejection.is_slow(slowness):
+        elif self._ejection.is_slow(slowness) and self._roster.barred < self._roster.ready:  # never the last
             self._turn(replica, Turn.FOUND_SLOW, "it is still slower than its peers", now, out)
         else:
             self._turn(replica, Turn.PROVED, "its probe was answered", now, out)
