@@ -8,20 +8,9 @@ from dataclasses import dataclass
 from math import inf
 
 from tests.scenarios.climate import Climate, draw_climate
-from toque.core.scaling import POLICIES
-from toque.model.resources import Resources
-from toque.model.spec import (
-    ColdStart,
-    FleetSpec,
-    PoolSpec,
-    QueueSpec,
-    ReplicaBounds,
-    RestartSpec,
-    RetrySpec,
-    ScalingSpec,
-)
+from tests.scenarios.fleets import NAMES, Reload, draw_fleet, draw_reloads
+from toque.model.spec import FleetSpec
 
-NAMES = ("chat", "code", "tiny")
 CLIENTS_MAX = 120
 LONGEST_S = 400.0
 """No client comes later, and no trouble begins later."""
@@ -59,86 +48,39 @@ class Schedule:
     clients: tuple[Client, ...]
     climate: Climate
     gaps: tuple[Gap, ...] = ()
+    reloads: tuple[Reload, ...] = ()
     drain_at: float = inf
 
     def __str__(self) -> str:
         pools = ", ".join(f"{p.name} ({p.scaling.policy}, {p.slots} slots)" for p in self.spec.pools)
         drain = f"; drain at {self.drain_at:g} s" if self.drain_at < inf else ""
         troubles = ", ".join(self.climate.troubles) or "no trouble"
-        return f"{len(self.clients)} clients; {pools}; {troubles}; {len(self.gaps)} gaps{drain}"
+        return f"{len(self.clients)} clients; {pools}; {troubles}; {len(self.gaps)} gaps, {len(self.reloads)} reloads{drain}"
 
 
 def draw_schedule(seed: int) -> Schedule:
     """Everything of this seed."""
     chance = random.Random(seed)
-    pools = tuple(_pool(name, chance) for name in NAMES[: chance.randint(1, len(NAMES))])
-    climate = draw_climate(chance)
+    spec = draw_fleet(chance)
     return Schedule(
         seed=seed,
-        spec=FleetSpec(pools, Resources(memory_bytes=chance.choice([6, 12, 1000]), cores=chance.choice([4.0, 100.0]))),
-        clients=_clients([pool.name for pool in pools], chance),
-        climate=climate,
+        spec=spec,
+        clients=_clients(chance),
+        climate=draw_climate(chance),
         gaps=_gaps(chance),
+        reloads=draw_reloads(spec, LONGEST_S, chance),
         drain_at=chance.uniform(1.0, LONGEST_S) if chance.random() < 0.15 else inf,
-    )
-
-
-# ---- the fleet -------------------------------------------------------------------------------------------------------
-
-
-def _pool(name: str, chance: random.Random) -> PoolSpec:
-    is_elastic = chance.random() < 0.9
-    return PoolSpec(
-        name=name,
-        slots=chance.choice([1, 2, 4, 8]),
-        queue=_queue(chance),
-        replicas=_bounds(chance) if is_elastic else ReplicaBounds(1, 1),
-        scaling=ScalingSpec(
-            policy=chance.choice([*POLICIES, "concurrency", "concurrency"]),
-            target=chance.choice([0.0, 0.0, 1.0, 3.0]),
-            interval_s=chance.choice([0.0, 1.0, 7.0]),
-            stable_window_s=chance.choice([6.0, 20.0, 60.0]),
-        ),
-        restart=RestartSpec(backoff_s_max=chance.choice([4.0, 30.0]), crash_loop_failures=chance.randint(2, 5)),
-        retry=RetrySpec(chance.randint(0, 2), chance.choice([0.0, 0.2]), chance.choice([0, 1, 10])),
-        footprint=Resources(memory_bytes=chance.randint(0, 5), cores=chance.choice([0.0, 1.0, 2.0])),
-        cold_start=ColdStart(load_s=chance.choice([0.0, 5.0, 30.0])),
-        elastic=is_elastic,
-    )
-
-
-def _queue(chance: random.Random) -> QueueSpec:
-    return QueueSpec(
-        length_max=chance.choice([0, 2, 8, 32]),
-        wait_s_max=chance.choice([1.0, 10.0, 30.0]),
-        ageing_s=chance.choice([0.0, 2.0, 30.0]),
-        batch_share_ratio=chance.choice([0.0, 0.05, 0.3, 0.5]),
-        cold_wait_s_max=chance.choice([5.0, 60.0]),
-    )
-
-
-def _bounds(chance: random.Random) -> ReplicaBounds:
-    maximum = chance.randint(1, 6)
-    return ReplicaBounds(
-        minimum_warm=chance.randint(0, min(2, maximum)),
-        maximum=maximum,
-        idle_to_zero_s=chance.choice([0.0, 10.0, 60.0]),
-        scale_down_delay_s=chance.choice([0.0, 10.0, 60.0]),
-        step_up_max=chance.randint(1, 4),
-        step_down_max=chance.randint(1, 2),
-        startup_timeout_s=chance.choice([5.0, 30.0]),
-        drain_s_max=chance.choice([0.0, 5.0, 30.0]),
     )
 
 
 # ---- the clients -----------------------------------------------------------------------------------------------------
 
 
-def _clients(pools: list[str], chance: random.Random) -> tuple[Client, ...]:
-    """Streams of several shapes beside and after each other; sometimes a name that no pool has."""
+def _clients(chance: random.Random) -> tuple[Client, ...]:
+    """Streams of several shapes beside and after each other; sometimes for a name that no pool has, or not now."""
     instants: list[tuple[float, str, bool]] = []
     for _ in range(chance.randint(1, 5)):
-        pool = chance.choice([*pools, *pools, *pools, "nobody"])
+        pool = chance.choice([NAMES[0], *NAMES, "nobody"])
         batch_ratio = chance.choice([0.0, 0.0, 0.5, 1.0])
         instants += [(at, pool, chance.random() < batch_ratio) for at in _stream(chance)]
     instants.sort(key=lambda instant: instant[0])

@@ -31,6 +31,7 @@ from toque.model.messages import (
     RecordBreaker,
     RecordDecision,
     Refuse,
+    SpecChanged,
     StartReplica,
     StopReplica,
     Woke,
@@ -74,7 +75,9 @@ class World:
             self.at(client.at, partial(self._arrive, client))
         if self.schedule.drain_at < inf:
             self.at(self.schedule.drain_at, lambda: self.post(DrainOrdered()))
-        self._go_on_until(LONGEST_S)
+        for reload in self.schedule.reloads:
+            self.at(reload.at, partial(self.post, SpecChanged(reload.spec, reload.renewed)))
+        self._go_on_until(max(LONGEST_S, *(gap.at + gap.length_s for gap in self.schedule.gaps), 0.0))
         while self.laws.open:
             due = self._due()
             assert due < inf, f"{sorted(self.laws.open)} wait and nothing will ever happen"
@@ -203,16 +206,23 @@ class World:
         """The call ends without its answer."""
         began = self._twin_of(number).calls[number].began
         self._close(number)
-        event = Failed(number, kind, began)
+        event = Failed(number, kind, began, self._asked_for_peace_s(number, kind))
         if began:
             self.report(event)
         else:  # a second word would be one about the next attempt
             self.post(event)
 
+    def _asked_for_peace_s(self, number: int, kind: FailureKind) -> float:
+        """What a busy replica says in Retry-After, if anything."""
+        if kind is not FailureKind.BUSY:
+            return 0.0
+        return dice(self.schedule.seed, "peace", number).choice([0.0, 1.0, 5.0, 1000.0])
+
     def finish(self, number: int) -> None:
         """The answer is complete."""
+        client = self._clients[number]
         self._close(number)
-        self.report(Finished(number))
+        self.report(Finished(number, max(client.prefill_s, 0.001), 16, 1 + int(10 * client.decode_s)))
 
     def _twin_of(self, number: int) -> Twin:
         replica_id = self.laws.open[number]
