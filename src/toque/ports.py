@@ -65,13 +65,14 @@ class Dialect:
     `routes` are path ends such as `/chat/completions`. `fields` are the request fields that may reach the replica; all
     others are dropped. `model` replaces the `model` of a request (empty: passed on as it is).
     `streams_only`: plain answers are asked for as streams and put together, because only then does the engine notice a
-    client that leaves.
+    client that leaves. `addresses`: requests may name addresses for the replica to fetch.
     """
 
     routes: frozenset[str]
     fields: frozenset[str]
     model: str = ""
     streams_only: bool = False
+    addresses: bool = False
 
 
 class AgentKind(Protocol):

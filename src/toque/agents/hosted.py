@@ -30,7 +30,7 @@ class HostedKind:
     def dialect(self, spec: AgentSpec) -> Dialect:
         """OpenAI's own requests, and the fields that the settings add; embeddings where the settings say so."""
         routes = {CHAT, COMPLETIONS, EMBEDDINGS} if spec.embeddings else {CHAT, COMPLETIONS}
-        return Dialect(frozenset(routes), REQUEST_FIELDS | frozenset(spec.fields))
+        return Dialect(frozenset(routes), REQUEST_FIELDS | frozenset(spec.fields), addresses=spec.fetches_addresses)
 
     def connect(self, endpoint: Endpoint, model: ModelSpec) -> ReplicaAgent:
         """Speak to the host."""

@@ -49,7 +49,8 @@ class OpenAIKind:
 
     def dialect(self, spec: AgentSpec) -> Dialect:
         """OpenAI's own requests, and the fields that the settings add; the upstream says which routes it has."""
-        return Dialect(ROUTES, REQUEST_FIELDS | frozenset(spec.fields), spec.upstream_model)
+        fields = REQUEST_FIELDS | frozenset(spec.fields)
+        return Dialect(ROUTES, fields, spec.upstream_model, addresses=spec.fetches_addresses)
 
     def connect(self, endpoint: Endpoint, model: ModelSpec) -> ReplicaAgent:
         """Speak to the URL under the upstream's name of the model."""

@@ -11,6 +11,7 @@ from typing import cast
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from toque.gateway.addresses import keep_addresses_out
 from toque.gateway.fields import (
     INPUT_TOKENS_MAX,
     INPUTS_MAX,
@@ -100,6 +101,8 @@ class BodyReader:
                 f"This model does not answer /v1{self._path}.", status=404, code="not_found", param="model"
             )
         _check(body)
+        if not dialect.addresses and isinstance(body, ChatBody):
+            keep_addresses_out(body.messages)
         streams = body.stream is True
         collects = wants_usage = False
         if streams:

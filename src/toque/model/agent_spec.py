@@ -54,6 +54,13 @@ class AgentSpec:
     fields: tuple[str, ...] = setting(
         (), Setting("Further request fields to pass on to the replica; all other unknown fields are dropped.")
     )
+    fetches_addresses: bool = setting(
+        False,  # noqa: FBT003
+        Setting(
+            "Whether requests may name addresses (`image_url` with http:// or file://) for the engine or service to fetch. "
+            "One inside your network would reach there what its callers cannot."
+        ),
+    )
     health_interval_s: float = setting(
         5.0, Setting("Time between health probes of a ready replica; three failures in a row end it.", "s", above=0)
     )
