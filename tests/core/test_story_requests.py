@@ -217,7 +217,7 @@ def test_a_cold_start_is_told_only_to_those_who_waited_for_it() -> None:
     assert only(story.at(6.0, arrival(3)), Dispatch) == [Dispatch(3, 1, 0.0)]
 
 
-def test_remaining_cold_start_is_what_a_refused_caller_is_told() -> None:
+def test_l10_the_remaining_cold_start_is_what_a_refused_caller_is_told() -> None:
     cold = ColdStart(spawn_s=1.0, load_s=18.0, warm_up_s=1.0)
     story = Story(chat(replicas=0, queue=QueueSpec(length_max=1), cold_start=cold))
     story.at(0.0, arrival(1))

@@ -98,7 +98,7 @@ replicas = { minimum_warm = 0, startup_timeout_s = 1.0 }
         until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_r12_nothing_outlives_a_toque_that_is_killed(tmp_path: Path) -> None:
+def test_r12_and_l04_nothing_outlives_a_toque_that_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path, TWO) as service:
         service.ready(2)
         pids = service.pids()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -207,3 +208,45 @@ def test_a_second_service_on_the_same_port_says_which_and_what_to_do(open_servic
     told = until(lambda: "".join(service.errors))
     assert f"cannot listen on {address}: Address already in use\n" in told
     assert "fix: " in told
+
+
+# ---- S13: what was said stays between client and replica -------------------------------------------------------------
+
+CANARY = "the-canary-sings-of-violets"
+
+
+def test_s13_no_word_of_a_prompt_is_in_any_log_metric_page_or_file(tmp_path: Path) -> None:
+    echoing = f'{FAKE}[models.small]\nagent = "fake"\ncontext_tokens = 64\n'
+    with serving(tmp_path, f'{echoing}[records]\njournal = "journal"\n') as service:
+        said = [{"role": "user", "content": CANARY}]
+        asked: list[dict[str, object]] = [
+            {},
+            {"user": CANARY, "metadata": {CANARY: CANARY}},
+            {"model": CANARY},
+            {"model": "small"},
+            {"n": CANARY},
+            {"temperature": 99},
+            {"stop": [CANARY] * 9},
+            {CANARY: CANARY},
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"http://{CANARY}"}}]}
+                ]
+            },
+        ]
+        for fields in asked:
+            status, _, body = service.ask(**{"messages": said, **fields})
+            assert status == 200 or CANARY not in json.dumps(body), "an error repeats what was asked"
+        with closing(service.stream(messages=said)) as stream:
+            assert "[DONE]" in list(stream.events())
+        broken = call(service.url, "POST", "/v1/chat/completions", f'{{"model":"{CANARY}'.encode())
+        lost = call(
+            service.url, "GET", f"/v1/{CANARY}?{CANARY}", headers={"user-agent": CANARY, "x-request-id": f" {CANARY}!"}
+        )
+        assert CANARY not in (broken[2] + lost[2]).decode()
+        service.idle()
+        pages = ("metrics", "admin/v1/pools", "admin/v1/replicas", "admin/v1/why/chat")
+        seen = b"".join(call(service.admin_url, "GET", f"/{page}")[2] for page in pages).decode()
+    files = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+    for place in (seen, files, "".join(service.errors), str(service.announced)):
+        assert CANARY not in place

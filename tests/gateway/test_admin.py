@@ -5,10 +5,13 @@ import http.client
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
-from toque.gateway.admin import AdminSources, admin_app
+from toque.gateway.admin import AdminSources, SameMachine, admin_app
 from toque.model.announcement import Reloaded
 from toque.model.errors import ConfigError
 from toque.model.resources import Resources
@@ -132,7 +135,7 @@ async def test_every_name_of_this_machine_is_let_in(door: Door, host: str) -> No
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_nothing_can_be_changed(door: Door, method: str) -> None:
+async def test_s08_nothing_can_be_changed(door: Door, method: str) -> None:
     status, headers, body = await door.ask("/admin/v1/pools", method)
     assert (status, json.loads(body)["error"]["code"]) == (405, "method_not_allowed")
     assert "GET" in headers["allow"]
@@ -165,3 +168,15 @@ async def test_a_bug_of_ours_tells_nothing_of_itself(door: Door) -> None:
     assert status == 500
     assert b"bug" not in body
     assert json.loads(body)["error"]["code"] == "internal_error"
+
+
+def test_s08_there_is_no_address_that_takes_a_command_or_a_path() -> None:
+    app = cast(SameMachine, admin_app(cast(AdminSources, None))).inner
+    routes = {
+        (route.path, *sorted(route.methods or ())) for route in cast(Starlette, app).routes if isinstance(route, Route)
+    }
+    assert routes == {
+        *((f"/{page}", "GET", "HEAD") for page in ("livez", "metrics")),
+        *((f"/admin/v1/{page}", "GET", "HEAD") for page in ("pools", "replicas", "why/{subject:path}", "version")),
+        ("/admin/v1/reload", "POST"),
+    }

@@ -32,7 +32,7 @@ def _unsafe(module: Module) -> Iterator[str]:
                 yield "shell="
 
 
-def test_nothing_runs_text_as_code_or_unpacks_what_it_was_sent() -> None:
+def test_s10_nothing_runs_text_as_code_or_unpacks_what_it_was_sent() -> None:
     hold("unsafe", (f"{module.place}:{what}" for module in modules(*PYTHON) for what in _unsafe(module)))
 
 
@@ -56,7 +56,7 @@ def _leaky_comparisons(module: Module) -> Iterator[ast.Compare]:
             yield comparison
 
 
-def test_secrets_and_digests_are_never_compared_with_equals() -> None:
+def test_s03_secrets_and_digests_are_never_compared_with_equals() -> None:
     hold(
         "compare",
         (f"{module.place}:{ast.unparse(line)}" for module in modules("src") for line in _leaky_comparisons(module)),
@@ -73,3 +73,28 @@ def test_core_and_model_import_only_what_cannot_touch_the_world() -> None:
     )
     hold("pure", foreign)
     assert sys.stdlib_module_names >= PURE_MODULES
+
+
+WALL_CLOCK = {
+    "time.time",
+    "time.time_ns",
+    "time.gmtime",
+    "time.localtime",
+    "datetime.now",
+    "datetime.utcnow",
+    "datetime.today",
+}
+STAMPS = {
+    "src/toque/agents/host_routes.py",  # `created` of an answer
+    "src/toque/app/service.py",  # handed to the access line and to recorded traffic
+    "src/toque/app/reload.py",  # the metric that says when settings were last read
+}
+"""Where the wall clock stands in what people read, and decides nothing."""
+
+
+def test_l12_the_wall_clock_is_read_for_stamps_and_nowhere_else() -> None:
+    readers = {
+        module.place for module in modules("src") for node in module.nodes(ast.Attribute) if dotted(node) in WALL_CLOCK
+    }
+    hold("wall-clock", readers - STAMPS)
+    assert readers >= STAMPS, "an entry that is no longer needed"
