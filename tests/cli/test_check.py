@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.screen import Screen
 from toque.cli.exits import Exit
-from toque.cli.findings import Finding, Verdict, check_addresses, check_files, check_keys
+from toque.cli.findings import Finding, Verdict, check_addresses, check_fallbacks, check_files, check_keys
 from toque.config.read import read_config
 from toque.model.service_spec import ServiceSpec
 
@@ -108,3 +108,46 @@ def test_more_connections_than_open_files_is_worth_a_note(tmp_path: Path) -> Non
     (many,) = check_files(_spec(tmp_path, "limits = { connections_max = 999999999 }\n"))
     assert (few.verdict, many.verdict) == (Verdict.OK, Verdict.NOTE)
     assert "ulimit -n" in many.fix
+
+
+def test_chains_of_fallbacks_are_shown_with_where_they_lead_and_what_they_may_cost(tmp_path: Path) -> None:
+    spec = _spec(
+        tmp_path,
+        """
+spending = { limit_per_hour = 2.5 }
+[models.chat]
+agent = "fake"
+fallback = { to = ["small", "gpt"], patience_s = 5 }
+[models.small]
+agent = "fake"
+fallback = { to = ["gpt"] }
+[models.gpt]
+agent = "openai"
+url = "https://api.example.com/v1"
+price = { output = 10.0 }
+[keys.ann]
+sha256 = "ANN"
+may_leave = true
+[keys.bob]
+sha256 = "BOB"
+""".replace("ANN", "a" * 64).replace("BOB", "b" * 64),
+    )
+    gpt = "gpt (elsewhere, for ann; 2.5 an hour at most)"
+    assert [(found.subject, found.text) for found in check_fallbacks(spec)] == [
+        ("fallback of chat", f"chat -> small -> {gpt}; on failure, when full, after 5 s of waiting"),
+        ("fallback of small", f"small -> {gpt}; on failure, when full, not for waiting"),
+    ]
+
+
+def test_without_keys_everybody_may_leave_or_nobody(tmp_path: Path) -> None:
+    text = """
+keyless_may_leave = true
+[models.chat]
+agent = "fake"
+fallback = { to = ["gpt"] }
+[models.gpt]
+agent = "openai"
+url = "https://api.example.com/v1"
+"""
+    (found,) = check_fallbacks(_spec(tmp_path, text))
+    assert "gpt (elsewhere, for everybody)" in found.text

@@ -26,9 +26,11 @@ class Script:
     def __init__(self, *lines: str | Exception) -> None:
         self.lines = list(lines)
         self.replicas: list[int] = []
+        self.pools: list[str] = []
         self.blocked = asyncio.Event()
 
-    def connect(self, _pool: str, replica_id: int, _: Endpoint) -> InferenceAgent:
+    def connect(self, pool: str, replica_id: int, _: Endpoint) -> InferenceAgent:
+        self.pools.append(pool)
         self.replicas.append(replica_id)
         return self
 
@@ -53,15 +55,16 @@ class Script:
 
 
 class Scene:
-    """A pool of one slot over a script."""
+    """A pool of one slot over a script, and another that may answer instead."""
 
     def __init__(self, *lines: str | Exception) -> None:
         self.ring = JournalRing(1000)
         driver = ScriptedDriver()
         pool = PoolSpec("chat", queue=QueueSpec(length_max=1))
-        self.controller = Controller(fleet_of(pool), self.ring)
+        other = PoolSpec("other")
+        self.controller = Controller(fleet_of(pool, other), self.ring)
         driver.report = self.controller.report
-        self.controller.open({"chat": (driver, model_of(pool))})
+        self.controller.open({"chat": (driver, model_of(pool)), "other": (driver, model_of(other))})
         self.script = Script(*lines)
         self.agent = PooledAgent("chat", self.controller, self.script.connect)
 
@@ -144,3 +147,24 @@ async def test_a_full_line_refuses_in_process_as_it_does_over_http() -> None:
     assert caught.value.code == "queue_full"
     first.cancel()
     assert (await second).text == "hello"
+
+
+def falling_back(scene: Scene) -> PooledAgent:
+    return PooledAgent("chat", scene.controller, scene.script.connect, ("other",))
+
+
+async def test_u12_another_model_answers_in_process_too_and_is_named() -> None:
+    scene = Scene(UpstreamError("lost"), UpstreamError("lost"), "hello")
+    completion = await falling_back(scene).generate(HELLO)
+    assert (completion.text, completion.fallback) == ("hello", "other")
+    assert scene.script.pools == ["chat", "chat", "other"]
+
+
+async def test_u12_a_stream_falls_back_before_its_first_piece_and_names_it_with_its_last() -> None:
+    scene = Scene(UpstreamError("lost"), UpstreamError("lost"), "one two")
+    deltas = [delta async for delta in falling_back(scene).stream(HELLO)]
+    assert [delta.fallback for delta in deltas] == ["", "", "other"]
+
+
+async def test_an_answer_of_the_model_that_was_asked_names_no_other() -> None:
+    assert (await falling_back(Scene("hello")).generate(HELLO)).fallback == ""

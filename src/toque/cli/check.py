@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from toque.cli.exits import Exit
-from toque.cli.findings import Finding, Verdict, check_addresses, check_files, check_keys, from_error
+from toque.cli.findings import Finding, Verdict, check_addresses, check_fallbacks, check_files, check_keys, from_error
 from toque.cli.parser import add_config, add_json
 from toque.cli.terminal import Terminal
 from toque.config.read import find_config, read_config
@@ -54,6 +54,7 @@ def check_spec(spec: ServiceSpec, terminal: Terminal) -> Iterator[Finding]:
 
     yield from check_models(spec)
     yield from check_keys(spec, terminal.environment)
+    yield from check_fallbacks(spec)
     yield from check_addresses(spec)
     yield from check_capacity(spec, terminal.environment)
     yield from check_files(spec)

@@ -14,6 +14,7 @@ from toque.config.address import is_loopback, split_address
 from toque.config.secret import read_secret
 from toque.model.errors import ConfigError
 from toque.model.service_spec import ServiceSpec
+from toque.model.spec import PoolSpec
 
 FILES_RESERVED = 256
 """Open files that are not client connections: listeners, pipes of replicas, calls to them, logs."""
@@ -76,6 +77,29 @@ def check_addresses(spec: ServiceSpec) -> Iterator[Finding]:
         else:
             reach = "" if is_loopback(host) else ", reachable from other machines"
             yield Finding(Verdict.OK, name, f"{text} is free{reach}")
+
+
+def check_fallbacks(spec: ServiceSpec) -> Iterator[Finding]:
+    """Show who answers instead of whom, where that leads, and what it may cost."""
+    pools = {model.pool.name: model.pool for model in spec.models}
+    for pool in pools.values():
+        if pool.fallback.to:
+            chain = " -> ".join([pool.name, *(_told(pools[name], spec) for name in pool.fallback.to)])
+            patience = (
+                f"after {pool.fallback.patience_s:g} s of waiting" if pool.fallback.patience_s else "not for waiting"
+            )
+            yield Finding(Verdict.OK, f"fallback of {pool.name}", f"{chain}; on failure, when full, {patience}")
+
+
+def _told(pool: PoolSpec, spec: ServiceSpec) -> str:
+    """Name a fallback and what is special about it."""
+    marks = []
+    if pool.hosted:
+        who = ", ".join(key.name for key in spec.keys if key.may_leave) if spec.keys else "everybody"
+        marks.append(f"elsewhere, for {who}")
+    if pool.price.input or pool.price.output:
+        marks.append(f"{spec.spending.limit_per_hour:g} an hour at most")
+    return f"{pool.name} ({'; '.join(marks)})" if marks else pool.name
 
 
 def _bind(host: str, port: int) -> None:
