@@ -161,6 +161,14 @@ class Watcher(Protocol):
         ...
 
 
+class PressureSensor(Protocol):
+    """Measures this process."""
+
+    def measure(self) -> tuple[float, float]:
+        """Return its memory and its open files, each as a share of what it may have. Returns at once."""
+        ...
+
+
 class Journal(Protocol):
     """Where each step of the core is kept."""
 

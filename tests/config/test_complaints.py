@@ -46,6 +46,13 @@ WRONG = [
     ("127.0.0.1:8080", "localhost", "toque.toml:1:1", "'localhost' is no address", "host:port"),
     ("127.0.0.1:8080", "127.0.0.1:99999", "toque.toml:1:1", "no address", "host:port"),
     ("127.0.0.1:8080", "127.0.0.1:8081", "toque.toml", "same as listen", "port of its own"),
+    (
+        "slots = 64",
+        "[overload]\naccept_ratio = 0.9",
+        "toque.toml:16:1",
+        "accept_ratio 0.9 is below",
+        "follow each other",
+    ),
     ("minimum_warm = 1", "minimum_warm = 9", "toque.toml:7:1", "minimum_warm 9 is above maximum 4", "maximum = 9"),
     ("target = 1.5", "burst_window_s = 90", "toque.toml:8:1", "longer than stable_window_s 60", "a tenth"),
     ('"concurrency", target = 1.5', '"fixed", target = 7', "toque.toml:8:1", "fixed wants 7", "maximum = 7"),

@@ -1,10 +1,11 @@
-"""S01, S02, S03, S07, S09, S14, S15: who may come in, what they may see, and what strangers cannot make us keep."""
+"""S01, S02, S03, S07, S09, S14, S15, S17: who may come in, what they may see, and what strangers cannot make us keep."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -140,6 +141,25 @@ def test_s03_no_key_is_written_anywhere(guarded: Service) -> None:
     seen = b"".join(asked).decode("utf-8", "replace") + "".join(guarded.errors) + str(guarded.announced)
     for secret in (ALICE, BOB, digest(ALICE), digest(BOB)):
         assert secret not in seen
+
+
+def test_s17_bad_keys_are_slowed_down_by_address_and_good_ones_are_served_from_anywhere(tmp_path: Path) -> None:
+    def ask(source: str, key: str, **fields: str) -> tuple[int, Mapping[str, str]]:
+        connection = HTTPConnection(urlsplit(service.url).netloc, timeout=30, source_address=(source, 0))
+        connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {key}", **fields})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, {name.lower(): text for name, text in answer.getheaders()}
+
+    with serving(tmp_path, KEYS) as service:
+        statuses = [ask("127.0.0.1", f"wrong-{n}", **{"x-forwarded-for": f"10.0.0.{n}"})[0] for n in range(25)]
+        assert statuses == [401] * 20 + [429] * 5
+        _, headers = ask("127.0.0.1", "wrong")
+        assert 1 <= int(headers["retry-after"]) <= 60
+        assert ask("127.0.0.2", "wrong")[0] == 401
+        assert ask("127.0.0.2", ALICE)[0] == 200
+        assert ask("127.0.0.1", ALICE)[0] == 200
 
 
 # ---- S07, S09, S14, S15: what a request names ------------------------------------------------------------------------

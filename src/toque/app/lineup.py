@@ -106,7 +106,7 @@ def _lineup(spec: ServiceSpec, models: Sequence[ModelSpec], capacity: Resources,
         {model.pool.name: model for model in models},
         {model.pool.name: kind_of(model) for model in models},
         {model.pool.name: _stamp(model.agent) for model in models},
-        plan_fleet(tuple(models), capacity, ledger, spec.spending),
+        replace(plan_fleet(tuple(models), capacity, ledger, spec.spending), overload=spec.overload),
     )
 
 

@@ -16,8 +16,14 @@ _UNLIMITED_BYTES = 1 << 60
 
 def measure_machine() -> Resources:
     """Return memory for replicas in bytes and the cores this process may use. GPU memory comes from the settings only."""
-    total = min(_physical_bytes(), _cgroup_memory_bytes())
-    return Resources(memory_bytes=int(total * MEMORY_SHARE), cores=min(_affinity_cores(), _cgroup_cores()))
+    return Resources(
+        memory_bytes=int(memory_limit_bytes() * MEMORY_SHARE), cores=min(_affinity_cores(), _cgroup_cores())
+    )
+
+
+def memory_limit_bytes() -> int:
+    """Return the memory that this machine, or this process's control group, has in all."""
+    return min(_physical_bytes(), _cgroup_memory_bytes())
 
 
 def _physical_bytes() -> int:

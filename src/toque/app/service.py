@@ -21,13 +21,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
+from toque.app.sensor import ProcessSensor, raise_file_limit
 from toque.config.address import split_address
 from toque.gateway.admin import AdminSources, admin_app
 from toque.gateway.auth import KeyRing
 from toque.gateway.server import Gateway
 from toque.model.announcement import Draining, Listening
 from toque.model.errors import ConfigError
-from toque.model.messages import DrainOrdered
+from toque.model.messages import DrainOrdered, PressureMeasured
 from toque.model.service_spec import LimitSpec, ServiceSpec
 from toque.records.access import AccessLog
 from toque.records.access_line import plain_line
@@ -35,6 +36,8 @@ from toque.records.explain import Explainer
 from toque.records.exposition import ToqueCollector
 from toque.records.metrics import Metrics
 from toque.records.recorder import SALT_BYTES, Logs, TrafficLine
+from toque.runtime.controller import Controller
+from toque.runtime.pressure import PressureWatch
 from toque.wire.asgi import AsgiHandler
 from toque.wire.server import Server
 from toque.wire.server import serve as listen
@@ -59,6 +62,7 @@ def serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], Service
 
 
 async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], ServiceSpec]) -> int:
+    raise_file_limit()
     signals = _Signals()
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(open_fleet(spec, announce))
@@ -68,11 +72,23 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         stack.push_async_callback(reloader.close)
         admin = await _open_admin(reloader, fleet, gateway, metrics, stack)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+        watch = PressureWatch(
+            ProcessSensor(lambda: reloader.spec.overload.memory_bytes_max),
+            lambda seen: _feel(seen, fleet.controller, metrics),
+        )
+        fleet.controller.obey(gateway.take_stage)
+        stack.push_async_callback(watch.close)
         settle_collector()
+        watch.open()
         announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
         first = await signals.first()
         await reloader.close()
         return await _drain(reloader.spec, fleet, gateway, signals, first, announce)
+
+
+def _feel(seen: PressureMeasured, controller: Controller, metrics: Metrics) -> None:
+    metrics.pressure = seen
+    controller.feel(seen)
 
 
 async def _drain(

@@ -15,6 +15,7 @@ from toque.cli.terminal import Terminal
 
 _Json: TypeAlias = Mapping[str, Any]  # what json reads; its shape is model.view's
 _TITLES = ("REPLICA", "STATE", "IN FLIGHT", "PID", "MEMORY", "AGE", "COLD START")
+_STAGES = ("normal", "no keep-alive", "batch is refused", "all new requests are refused", "no connections are accepted")
 _GOOD = frozenset({"ok"})
 
 
@@ -36,6 +37,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         if number:
             terminal.show()
         _show_pool(pool, [row for row in rows if row["pool"] == pool["name"]], terminal)
+    if fleet["stage"]:
+        terminal.show(
+            terminal.paint(tell_stage(cast(int, fleet["stage"]), cast(str, fleet["pressure"])), "red", terminal.out)
+        )
     terminal.say(_budget(fleet))
     return Exit.DONE
 
@@ -64,6 +69,11 @@ def tell_decision(decision: _Json) -> str:
     if allowed["replicas"] != desired["replicas"]:
         told += f"; allowed {allowed['replicas']} ({allowed['reason']})"
     return f"{told}; {decision['shortage']}" if decision["shortage"] else told
+
+
+def tell_stage(stage: int, reason: str) -> str:
+    """Say a stage of overload in one line."""
+    return f"overload stage {stage}, {_STAGES[stage]}: {reason}" if stage else "overload is over"
 
 
 def _cells(row: _Json) -> tuple[str, ...]:

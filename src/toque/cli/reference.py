@@ -39,8 +39,11 @@ CODES: Mapping[str, Told] = {
     "uri_too_long": Told(414, _BAD, "The URL is longer than `limits.url_bytes_max`."),
     "unsupported_media_type": Told(415, _BAD, "The body is not `application/json`."),
     "header_too_large": Told(431, _BAD, "Larger or more header fields than `limits` allows."),
-    "rate_limit_exceeded": Told(429, "rate_limit_error", "The hosted API behind this model limits us."),
-    "server_is_overloaded": Told(503, _AWAY, "More connections than `limits.connections_max`."),
+    "rate_limit_exceeded": Told(
+        429,
+        "rate_limit_error",
+        "The hosted API behind this model limits us; or too many unknown keys came from this address (`limits.bad_keys_per_minute_max`).",
+    ),
     "upstream_invalid_response": Told(502, "upstream_error", "The replica answered with what is no answer."),
     "ttft_timeout": Told(504, "timeout_error", "No first byte within `limits.ttft_s`."),
     "inter_token_timeout": Told(504, "timeout_error", "A gap longer than `limits.inter_token_s`."),

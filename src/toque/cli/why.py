@@ -12,7 +12,7 @@ from toque.cli.admin import add_admin, admin_service
 from toque.cli.exits import Exit
 from toque.cli.layout import columns, span
 from toque.cli.parser import add_json
-from toque.cli.ps import tell_decision
+from toque.cli.ps import tell_decision, tell_stage
 from toque.cli.terminal import Terminal
 
 _Json: TypeAlias = Mapping[str, Any]  # what json reads; its shape is records.explain's
@@ -58,6 +58,8 @@ def _show_pool(told: _Json, now: float, terminal: Terminal) -> None:
         terminal.show("  replicas:")
     for event in told["replicas"]:
         terminal.show(f"    {span(now - event['at'])} ago: replica {event['replica']} {event['what']}")
+    for change in told["stages"]:
+        terminal.show(f"  {span(now - change['at'])} ago: {tell_stage(change['stage'], change['reason'])}")
 
 
 def _tell_seen(seen: _Json) -> str:

@@ -5,7 +5,7 @@ Law: a rule yields what is wrong, where, and what to write instead; it never rep
 
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from urllib.parse import urlsplit
 
 from toque.config.address import is_loopback, split_address
@@ -15,6 +15,7 @@ from toque.config.fallback_rules import fallback_contradictions
 from toque.config.secret import REFERENCE
 from toque.config.source import KeyPath
 from toque.model.agent_spec import AgentSpec, ModelSpec
+from toque.model.overload import OverloadSpec
 from toque.model.service_spec import KeySpec, ServiceSpec
 from toque.model.spec import PoolSpec
 
@@ -25,6 +26,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
     """Return the first rule that does not hold."""
     found = chain(
         _addresses(spec),
+        _ladder(spec.overload),
         *(_pool(model.pool) for model in spec.models),
         *(_agent(model) for model in spec.models),
         _keys(spec),
@@ -51,6 +53,18 @@ def _addresses(spec: ServiceSpec) -> Iterator[Contradiction]:
             )
     if spec.listen == spec.admin_listen and not spec.listen.endswith(":0"):
         yield Contradiction(("admin_listen",), "admin_listen is the same as listen.", "Give it a port of its own.")
+
+
+def _ladder(overload: OverloadSpec) -> Iterator[Contradiction]:
+    names = ("keep_alive_ratio", "shed_batch_ratio", "shed_all_ratio", "accept_ratio")
+    steps = [(name, float(getattr(overload, name))) for name in names]
+    for (below, lower), (above, upper) in pairwise(steps):
+        if lower > upper:
+            yield Contradiction(
+                ("overload", above),
+                f"{above} {upper:g} is below {below} {lower:g}.",
+                f"The steps follow each other: {', '.join(names)}.",
+            )
 
 
 def _open_door(spec: ServiceSpec) -> Iterator[Contradiction]:

@@ -12,7 +12,7 @@ from typing import TypeAlias, assert_never
 from toque.core.appeal import Appeals
 from toque.core.budget import Budget
 from toque.core.fallback import Fallback
-from toque.core.forecast import spread
+from toque.core.gate import Gate
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.pool import Pool
@@ -32,6 +32,7 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    PressureMeasured,
     Refuse,
     ReplicaFailed,
     ReplicaHealthy,
@@ -60,7 +61,7 @@ class Fleet:
         self._policies = policies
         self._routers = routers
         self.budget = Budget(spec.capacity)
-        self.is_draining = False
+        self.gate = Gate(spec.overload)
         self.pools: dict[str, Pool] = {}
         """All pools by name, those that are leaving too."""
         self._doors: dict[str, Pool] = {}
@@ -93,7 +94,9 @@ class Fleet:
             case Woke():
                 self._woke(now, out)
             case DrainOrdered():
-                self.is_draining = True
+                self.gate.drain()
+            case PressureMeasured():
+                self.gate.measure(event, now, out)
             case SpecChanged():
                 self._spec_changed(event, now, out)
             case _:
@@ -116,8 +119,8 @@ class Fleet:
         pool = self._doors.get(ticket.pool)
         if pool is None:
             out.append(Refuse(ticket.id, RefusalReason.MODEL_NOT_FOUND, 0.0))
-        elif self.is_draining:
-            out.append(Refuse(ticket.id, RefusalReason.DRAINING, spread(1.0, ticket.id)))
+        elif self.gate.is_guarded and (refusal := self.gate.refusal(ticket)):
+            out.append(refusal)
         else:
             self._enter(pool, ticket, now, out)
 
@@ -189,6 +192,7 @@ class Fleet:
 
     def _spec_changed(self, event: SpecChanged, now: float, out: list[Effect]) -> None:
         """Go by other settings: pools come, change and leave; what is the same in both is not touched."""
+        self.gate.revise(event.spec.overload, out)
         self.spec = event.spec
         self.budget.capacity = event.spec.capacity
         self.spending.revise(event.spec.spending)

@@ -13,13 +13,15 @@ def view_fleet(fleet: Fleet, now: float) -> FleetView:
     """Copy the whole fleet."""
     return FleetView(
         now=now,
-        draining=fleet.is_draining,
+        draining=fleet.gate.is_draining,
         capacity=fleet.budget.capacity,
         free=fleet.budget.free,
         spent=fleet.spending.spent(now),
         spending_limit=fleet.spending.limit,
+        stage=fleet.gate.ladder.stage,
+        pressure=fleet.gate.ladder.reason,
         pools=tuple(
-            view_pool(pool, is_draining=fleet.is_draining, is_leaving=name in fleet.leaving)
+            view_pool(pool, is_draining=fleet.gate.is_draining, is_leaving=name in fleet.leaving)
             for name, pool in fleet.pools.items()
         ),
     )

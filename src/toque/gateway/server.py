@@ -16,9 +16,11 @@ from toque.gateway.cold import HOT, PROBES, ColdRoutes, allowed_methods, route_l
 from toque.gateway.door import Door, name_request
 from toque.gateway.outlet import Outlet
 from toque.gateway.relay import Relay
+from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
 from toque.gateway.upstreams import Upstreams
-from toque.model.errors import ToqueError
+from toque.model.errors import CallerError, ToqueError
+from toque.model.overload import Stage
 from toque.model.service_spec import LimitSpec
 from toque.ports import Dialect
 from toque.records.metrics import Metrics
@@ -50,6 +52,7 @@ class Gateway:
         self._door = Door(keys, dialects, limits.request_s)
         self._around = Surroundings(fleet, Upstreams(fleet, limits), limits, metrics, access, self.recent)
         self._server: Server | None = None
+        self._strangers = Strangers()
         self._closing = asyncio.Event()
         self._is_draining = False
         self._cold = ColdRoutes(fleet.view, self._identify, lambda: self._is_draining)
@@ -71,6 +74,17 @@ class Gateway:
         self._door = Door(keys, dialects, limits.request_s)
         self._around = replace(self._around, limits=limits)
         self._opened().limits = limits
+
+    def take_stage(self, stage: Stage) -> None:
+        """Do only what a stage of overload allows; which requests are refused is the core's to say."""
+        server = self._opened()
+        server.keeps_alive = stage < Stage.NO_KEEP_ALIVE and not self._is_draining
+        if not server.keeps_alive:
+            server.close_idle()
+        if stage >= Stage.STOP_ACCEPTING:
+            server.pause_accepting()
+        else:
+            server.resume_accepting()
 
     async def drain(self, lame_duck_s: float, grace_s: float) -> None:
         """Stop without losing anybody.
@@ -144,6 +158,9 @@ class Gateway:
 
     def _refuse(self, error: ToqueError, request: Request, connection: Incoming, request_id: bytes) -> None:
         path = request.head.path
+        if isinstance(error, CallerError) and error.status == 401:
+            limits, now = self._around.limits, self._fleet.now()
+            error = self._strangers.judge(error, request.head.headers, connection.peer, limits, now)
         allow = b"allow: %b\r\n" % allowed_methods(path).encode("ascii") if error.status == 405 else b""
         connection.write(encode_error(error, request_id, closes=connection.is_last, fields=allow))
         connection.finish()

@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from toque.model.errors import CallerError, ToqueError, UpstreamError
-from toque.model.ticket import FailureKind
+from toque.model.errors import CallerError, RefusedError, ToqueError, UpstreamError
+from toque.model.ticket import FailureKind, RefusalReason
 from toque.model.value import value
 from toque.wire.client import Headers
 
@@ -54,6 +54,8 @@ def lost(kind: FailureKind) -> Verdict:
     """The connection ended, or never came about."""
     if kind is FailureKind.INVALID:
         return broken()
+    if kind is FailureKind.BUSY:  # it is us who had no descriptor left
+        return Verdict(None, RefusedError(RefusalReason.OVERLOADED, 1.0))
     message = "The replica was lost before it had answered completely. Try again."
     if kind is FailureKind.NOT_SENT:
         message = "The replica could not be reached. Try again."

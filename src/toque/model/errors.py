@@ -150,6 +150,11 @@ REFUSALS: dict[RefusalReason, tuple[int, str, str]] = {
         "This model does not fit into the free capacity now. `toque why` on the server says what is missing.",
     ),
     RefusalReason.DRAINING: (503, _BUSY, "This server is shutting down. Send the request to another one."),
+    RefusalReason.OVERLOADED: (
+        503,
+        _BUSY,
+        "This server protects itself: it is short of memory, time or connections. Try again after Retry-After.",
+    ),
     RefusalReason.MODEL_NOT_FOUND: (
         404,
         "invalid_request_error",

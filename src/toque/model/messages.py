@@ -7,6 +7,7 @@ either is exhaustive. Times are float seconds of one clock that only the shell (
 from enum import StrEnum
 from typing import TypeAlias
 
+from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec
 from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, Ticket
@@ -123,6 +124,15 @@ class DrainOrdered:
 
 
 @value
+class PressureMeasured:
+    """How hard this process is pressed: its memory and open files as shares of what it may have, its loop's lateness."""
+
+    memory_ratio: float
+    loop_lag_s: float
+    open_files_ratio: float
+
+
+@value
 class SpecChanged:
     """The settings were read anew and hold from now on. `renewed`: pools whose replicas must make way for new ones."""
 
@@ -143,6 +153,7 @@ Event: TypeAlias = (
     | ReplicaStopped
     | Woke
     | DrainOrdered
+    | PressureMeasured
     | SpecChanged
 )
 
@@ -226,6 +237,14 @@ class RecordBreaker:
 
 
 @value
+class EnterStage:
+    """Do from now on only what this stage of overload allows; `reason` is for people, empty when all is well again."""
+
+    stage: Stage
+    reason: str
+
+
+@value
 class RecordDecision:
     """Keep what the scaler saw, wanted and was allowed, so that `toque why` can tell."""
 
@@ -271,5 +290,5 @@ class Decision:
 
 
 Effect: TypeAlias = (
-    Dispatch | Refuse | Divert | StartReplica | StopReplica | ProbeReplica | RecordBreaker | RecordDecision
+    Dispatch | Refuse | Divert | StartReplica | StopReplica | ProbeReplica | EnterStage | RecordBreaker | RecordDecision
 )

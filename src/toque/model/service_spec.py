@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from toque.model.agent_spec import ModelSpec
 from toque.model.fallback_spec import SpendingSpec
+from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 
@@ -44,6 +45,15 @@ class LimitSpec:
     header_read_s: float = setting(10.0, Setting("A header must be complete within this time; else 408.", "s", above=0))
     keep_alive_s: float = setting(75.0, Setting("An idle connection is closed after this.", "s", above=0))
     connections_max: int = setting(10_000, Setting("Open client connections at most; more get 503.", minimum=1))
+    bad_keys_per_minute_max: int = setting(
+        20,
+        Setting(
+            "Unknown keys from one address in a minute that get 401; more get 429. A person mistypes fewer.", minimum=1
+        ),
+    )
+    bad_key_addresses_max: int = setting(
+        10_000, Setting("Addresses whose unknown keys are counted, the latest ones; about 250 bytes each.", minimum=1)
+    )
     connect_s: float = setting(2.0, Setting("Connecting to a replica may take this long.", "s", above=0))
     ttft_s: float = setting(60.0, Setting("Dispatch to the first byte of an answer.", "s", above=0))
     inter_token_s: float = setting(30.0, Setting("Gap between two pieces of an answer.", "s", above=0))
@@ -106,6 +116,7 @@ class ServiceSpec:
     )
     keys: tuple[KeySpec, ...] = ()
     limits: LimitSpec = field(default_factory=LimitSpec)
+    overload: OverloadSpec = field(default_factory=OverloadSpec)
     records: RecordSpec = field(default_factory=RecordSpec)
     capacity: Resources = field(default_factory=Resources)
     driver: str = setting(

@@ -6,6 +6,7 @@ Law: a spec is frozen, complete and already validated. What can grow has its lim
 from dataclasses import dataclass, field
 
 from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
+from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 
@@ -265,3 +266,4 @@ class FleetSpec:
     pools: tuple[PoolSpec, ...]
     capacity: Resources
     spending: SpendingSpec = field(default_factory=SpendingSpec)
+    overload: OverloadSpec = field(default_factory=OverloadSpec)

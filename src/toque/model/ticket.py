@@ -42,6 +42,7 @@ class RefusalReason(StrEnum):
     NO_HEALTHY_REPLICA = "no_healthy_replica"
     NO_CAPACITY = "no_capacity"
     DRAINING = "draining"
+    OVERLOADED = "server_is_overloaded"
     MODEL_NOT_FOUND = "model_not_found"
     UPSTREAM_LOST = "upstream_lost"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from toque.model.messages import BreakerState, Decision
+from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 
@@ -73,7 +74,10 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """All pools, the budget and what is left of it; what fallbacks cost within the last hour, and what they may."""
+    """All pools, the budget and what is left of it.
+
+    `spent` is what fallbacks cost within the last hour; `pressure` says what holds the stage of overload, if it is one.
+    """
 
     now: float
     draining: bool
@@ -82,3 +86,5 @@ class FleetView:
     pools: tuple[PoolView, ...]
     spent: float = 0.0
     spending_limit: float = 0.0
+    stage: Stage = Stage.NORMAL
+    pressure: str = ""

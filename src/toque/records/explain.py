@@ -15,6 +15,7 @@ from toque.model.messages import (
     Dispatch,
     Divert,
     Effect,
+    EnterStage,
     Event,
     Failed,
     Finished,
@@ -74,7 +75,7 @@ def explain_request(request_id: str, ticket_id: int, steps: list[Step]) -> Expla
 
 
 def explain_pool(name: str, steps: list[Step]) -> Explanation:
-    """Tell a pool's last scaling decisions with inputs and reason, and what happened to its replicas."""
+    """Tell a pool's last scaling decisions with inputs and reason, what happened to its replicas, and stages of overload."""
     decisions: list[tuple[float, Decision]] = []
     replicas: list[Mapping[str, object]] = []
     mine: set[int] = set()
@@ -99,7 +100,18 @@ def explain_pool(name: str, steps: list[Step]) -> Explanation:
         "pool": name,
         "decisions": [{"at": now, **msgspec.to_builtins(decision)} for now, decision in decisions[-DECISIONS_SHOWN:]],
         "replicas": replicas[-DECISIONS_SHOWN:],
+        "stages": _stages(steps)[-DECISIONS_SHOWN:],
     }
+
+
+def _stages(steps: list[Step]) -> list[Mapping[str, object]]:
+    """List every change of the stage of overload: it is about all pools."""
+    return [
+        {"at": now, "stage": effect.stage.value, "reason": effect.reason}
+        for now, _, effects in steps
+        for effect in effects
+        if isinstance(effect, EnterStage)
+    ]
 
 
 def _tell_breaker(turn: RecordBreaker) -> str:

@@ -27,16 +27,34 @@ class ToqueCollector(Collector):
         """Render everything, at scrape."""
         yield from self._counters()
         yield from self._histograms()
-        yield from _gauges(self._view())
-        yield GaugeMetricFamily(
+        view = self._view()
+        yield from _gauges(view)
+        for name, what, value in self._service(view):
+            yield GaugeMetricFamily(name, what, value)
+
+    def _service(self, view: FleetView) -> Iterator[tuple[str, str, float]]:
+        metrics, pressure = self._metrics, self._metrics.pressure
+        yield (
+            "toque_overload_stage",
+            "0 normal, 1 no keep-alive, 2 no batch, 3 nothing new, 4 no connections.",
+            view.stage,
+        )
+        yield (
+            "toque_gateway_memory_ratio",
+            "Resident memory of the gateway, of what it may have.",
+            pressure.memory_ratio,
+        )
+        yield "toque_event_loop_lag_seconds", "Lateness of the last measurement's timer.", pressure.loop_lag_s
+        yield "toque_open_files_ratio", "Open descriptors, of those allowed.", pressure.open_files_ratio
+        yield (
             "toque_config_last_reload_successful",
             "1: the settings read last hold; 0: they could not be used.",
-            self._metrics.is_reload_good,
+            metrics.is_reload_good,
         )
-        yield GaugeMetricFamily(
+        yield (
             "toque_config_last_reload_timestamp_seconds",
             "When settings were last read anew; 0: not since the start.",
-            self._metrics.reloaded_at,
+            metrics.reloaded_at,
         )
 
     def _counters(self) -> Iterator[Metric]:

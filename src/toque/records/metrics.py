@@ -5,6 +5,7 @@ Law: label values come from the configuration or from our own code, so the numbe
 
 from bisect import bisect_left
 
+from toque.model.messages import PressureMeasured
 from toque.records.served import Served
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -94,6 +95,8 @@ class Metrics:
         self.models: dict[tuple[str, str], ModelMetrics] = {}
         self.fallbacks: dict[tuple[str, str, str], int] = {}
         """(model asked, model that was to answer instead, cause) -> requests."""
+        self.pressure = PressureMeasured(0.0, 0.0, 0.0)
+        """The last measurement of this process."""
         self.is_reload_good = True
         self.reloaded_at = 0.0
         """Wall clock of the last reload, whatever came of it; 0: there was none."""

@@ -12,6 +12,7 @@ from toque.model.messages import (
     Dispatch,
     Divert,
     Effect,
+    EnterStage,
     Event,
     FailureCause,
     ProbeReplica,
@@ -22,6 +23,7 @@ from toque.model.messages import (
     StartReplica,
     StopReplica,
 )
+from toque.model.overload import Stage
 from toque.model.ticket import FallbackCause, RefusalReason
 from toque.ports import Driver
 
@@ -48,10 +50,15 @@ class Actuator:
         self._waiters: dict[int, Waiter] = {}
         self._drivers: Mapping[str, tuple[Driver, ModelSpec]] = {}
         self._driver_of: dict[int, Driver] = {}
+        self._staged: Callable[[Stage], None] = lambda _: None
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
         """Learn which driver runs which pool's replicas."""
         self._drivers = drivers
+
+    def obey(self, staged: Callable[[Stage], None]) -> None:
+        """Learn whom to tell of a stage of overload."""
+        self._staged = staged
 
     def expect(self, ticket_id: int, waiter: Waiter) -> None:
         """Remember who waits for a ticket."""
@@ -74,14 +81,23 @@ class Actuator:
                 self._waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
             case Divert(ticket_id, pool, cause):
                 self._waiters[ticket_id].diverted(pool, cause)
+            case StartReplica() | StopReplica() | ProbeReplica():
+                self._order(effect)
+            case EnterStage(stage):
+                self._staged(stage)
+            case RecordDecision() | RecordBreaker():
+                pass  # the journal has it
+            case _:
+                assert_never(effect)
+
+    def _order(self, effect: StartReplica | StopReplica | ProbeReplica) -> None:
+        match effect:
             case StartReplica(pool, replica_id):
                 self._start(pool, replica_id)
             case StopReplica(replica_id):
                 self._driver_of[replica_id].stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver_of[replica_id].probe(replica_id)
-            case RecordDecision() | RecordBreaker():
-                pass  # the journal has it
             case _:
                 assert_never(effect)
 

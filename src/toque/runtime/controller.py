@@ -6,7 +6,7 @@ posted during a step is the next step. Every step goes into the journal.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import inf
 
@@ -22,11 +22,13 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    PressureMeasured,
     ReplicaFailed,
     ReplicaStopped,
     SpecChanged,
     Woke,
 )
+from toque.model.overload import Stage
 from toque.model.spec import FleetSpec
 from toque.model.ticket import Ticket
 from toque.model.view import FleetView
@@ -75,6 +77,15 @@ class Controller:
         """Go by other settings: the drivers and models that replicas are started with from now on, then the event."""
         self._actuator.open(drivers)
         self.post(event)
+
+    def obey(self, staged: Callable[[Stage], None]) -> None:
+        """Learn whom to tell of a stage of overload: whoever lets connections in."""
+        self._actuator.obey(staged)
+
+    def feel(self, pressure: PressureMeasured) -> None:
+        """Take a sample of this process's pressure; only one that matters is a step."""
+        if self._fleet.gate.ladder.matters(pressure, self._loop.time()):
+            self.post(pressure)
 
     async def close(self) -> None:
         """Take no more steps; drivers are closed by whoever opened them."""

@@ -19,6 +19,7 @@ from toque.model.messages import (
     Dispatch,
     Divert,
     Effect,
+    EnterStage,
     Event,
     Failed,
     Finished,
@@ -211,7 +212,7 @@ class Simulation:
                 self._driver.stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver.probe(replica_id)
-            case RecordDecision() | RecordBreaker():
+            case EnterStage() | RecordDecision() | RecordBreaker():
                 pass
             case _:
                 assert_never(effect)

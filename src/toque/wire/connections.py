@@ -5,6 +5,7 @@ The idle ones are bounded, and the one used last is used first.
 """
 
 import asyncio
+import errno
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from toque.model.endpoint import Endpoint
 from toque.model.ticket import FailureKind
 from toque.wire.client import Call
 from toque.wire.connection import Connection
+
+NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+"""We have no room for one more connection: nothing of the replica's doing."""
 
 
 class Connections:
@@ -65,8 +69,8 @@ class Connections:
                     endpoint.port,
                     ssl=tls_context() if endpoint.secure else None,
                 )
-        except OSError:  # refused, unreachable, unknown host, TLS, and TimeoutError too
-            connection.lose(FailureKind.NOT_SENT)
+        except OSError as error:  # refused, unreachable, unknown host, TLS, and TimeoutError too
+            connection.lose(FailureKind.BUSY if error.errno in NO_DESCRIPTOR else FailureKind.NOT_SENT)
             return
         if self._is_ours():
             connection.begin(request)

@@ -48,7 +48,7 @@ class Host(Protocol):
 
     limits: LimitSpec
     now: float
-    is_draining: bool
+    keeps_alive: bool
 
     def begin(self, request: Request, connection: "Incoming") -> Exchange | None:
         """Answer a request: at once (None), or later as an exchange."""
@@ -111,7 +111,7 @@ class Incoming(asyncio.Protocol):
     @property
     def is_last(self) -> bool:
         """Whether the connection ends with the answer under way; its head shall say `connection: close` then."""
-        return (self._reader.is_deaf and not self._reader.ready) or self._host.is_draining
+        return (self._reader.is_deaf and not self._reader.ready) or not self._host.keeps_alive
 
     @property
     def peer(self) -> str:

@@ -5,6 +5,7 @@ Law: one coarse sweep looks at all timeouts of all connections; no request has a
 """
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 
@@ -12,10 +13,15 @@ from toque.model.errors import ToqueError
 from toque.model.service_spec import LimitSpec
 from toque.wire.errors import encode_error
 from toque.wire.incoming import Exchange, Handler, Incoming
+from toque.wire.listener import Listener
 from toque.wire.request import Request
 
 SWEEP_S = 0.5
 """Timeouts are seconds long; half a second late is good enough, and costs 0.1 us a connection."""
+FILES_RATIO = 0.9
+FILES_RESERVED = 64
+"""Of the descriptors this process may have, clients get this share less those for listeners, logs and replicas (four each);
+the rest is for connections to replicas, and when those take more, the overload ladder stops newcomers."""
 CUT_OFF_S = 1.0
 """How long the last words to clients that are cut off may take."""
 
@@ -29,28 +35,32 @@ class Server:
     """A listener and its connections. Made by `serve`."""
 
     def __init__(
-        self, handler: Handler, limits: LimitSpec, encode_refusal: Callable[[ToqueError], bytes], sweep_s: float
+        self,
+        handler: Handler,
+        limits: LimitSpec,
+        encode_refusal: Callable[[ToqueError], bytes],
+        sweep_s: float,
     ) -> None:
         self._handler = handler
         self.limits = limits
         self._encode_refusal = encode_refusal
         self._sweep_s = sweep_s
         self._loop = asyncio.get_running_loop()
-        self._listener: asyncio.Server | None = None
+        self._listener = Listener(lambda: Incoming(self))
         self._sweeping: asyncio.TimerHandle | None = None
         self._connections: set[Incoming] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.now = self._loop.time()
-        self.is_draining = False
+        self.keeps_alive = True
+        """Whether connections go on after an answer; if not, each answer says that it is the last."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._descriptors_allow = max(1, int(files * FILES_RATIO) - FILES_RESERVED)
 
     @property
     def port(self) -> int:
         """The port it listens on. Raises `RuntimeError` once the listener is closed."""
-        if self._listener is None or not self._listener.sockets:
-            raise RuntimeError("The listener is closed.")
-        port: int = self._listener.sockets[0].getsockname()[1]
-        return port
+        return self._listener.port
 
     @property
     def connection_count(self) -> int:
@@ -59,28 +69,34 @@ class Server:
 
     async def listen(self, address: tuple[str, int] | socket.socket) -> None:
         """Open the listener. Raises `OSError` when the address cannot be had."""
-        if isinstance(address, socket.socket):
-            self._listener = await self._loop.create_server(lambda: Incoming(self), sock=address, backlog=2048)
-        else:
-            host, port = address
-            self._listener = await self._loop.create_server(lambda: Incoming(self), host, port, backlog=2048)
+        await self._listener.open(address)
+
+    def pause_accepting(self) -> None:
+        """Leave who connects from now on in the kernel's backlog."""
+        self._listener.pause()
+
+    def resume_accepting(self) -> None:
+        """Accept again."""
+        self._listener.resume()
 
     def close_listener(self) -> None:
         """Take no new connection; those open go on."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._listener.close()
 
     def announce_drain(self) -> None:
         """From now on each answer is the last of its connection, and says so."""
-        self.is_draining = True
+        self.keeps_alive = False
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is being answered."""
+        for connection in list(self._connections):
+            connection.close_if_idle()
 
     async def drain(self, timeout_s: float) -> None:
         """Close the listener and what is idle; let the rest finish, but for `timeout_s` at most; then close."""
         self.close_listener()
         self.announce_drain()
-        for connection in list(self._connections):
-            connection.close_if_idle()
+        self.close_idle()
         if not await self._is_empty_within(timeout_s):
             for connection in list(self._connections):
                 connection.cut_off()
@@ -93,6 +109,7 @@ class Server:
         for connection in list(self._connections):
             connection.cut()
         await self._none_open.wait()
+        await self._listener.ended()
         if self._sweeping is not None:
             self._sweeping.cancel()
 
@@ -115,13 +132,17 @@ class Server:
         return self._encode_refusal(error)
 
     def opened(self, connection: Incoming) -> bool:
-        """Take a connection, unless there are too many; even those get the time to read that."""
+        """Take a connection, unless there are too many; of those, a fourth as many get the time to read it, others are cut."""
         self._connections.add(connection)
         self._none_open.clear()
         if self._sweeping is None:
             self.now = self._loop.time()
             self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
-        return len(self._connections) <= self.limits.connections_max
+        count, most = len(self._connections), min(self.limits.connections_max, self._descriptors_allow)
+        if count > most + max(most // 4, 8):
+            connection.cut()
+            return True
+        return count <= most
 
     def closed(self, connection: Incoming) -> None:
         """Forget a connection."""
