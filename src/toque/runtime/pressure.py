@@ -10,7 +10,7 @@ from toque.model.messages import PressureMeasured
 from toque.ports import PressureSensor
 
 INTERVAL_S = 0.25
-"""Short enough to be back within a second of relief; a measurement takes about 30 us, so this costs 0.01 %."""
+"""Short enough to be back within a second of relief; a measurement takes about 60 us, so this costs 0.02 %."""
 
 
 class PressureWatch:
