@@ -63,9 +63,12 @@ models = ["other"]
 """
 
 
+MANY_MISTAKES = "[limits]\nbad_keys_per_minute_max = 1000\n"
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("keys"), KEYS) as running:
+    with serving(tmp_path_factory.mktemp("keys"), KEYS + MANY_MISTAKES) as running:
         until(lambda: {a["model"] for a in running.announced if a["announcement"] == "ModelReady"} == {"chat", "other"})
         yield running
 
