@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, replace
 
 from toque.core.scaling import POLICIES
+from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.resources import Resources
 from toque.model.spec import (
     BreakerSpec,
@@ -33,7 +34,7 @@ class Reload:
 def draw_fleet(chance: random.Random) -> FleetSpec:
     """One to three pools, and room for all of them or for some."""
     pools = tuple(_pool(name, chance) for name in NAMES[: chance.randint(1, len(NAMES))])
-    return FleetSpec(pools, _capacity(chance))
+    return FleetSpec(pools, _capacity(chance), _spending(chance))
 
 
 def draw_reloads(spec: FleetSpec, last_s: float, chance: random.Random) -> tuple[Reload, ...]:
@@ -41,7 +42,7 @@ def draw_reloads(spec: FleetSpec, last_s: float, chance: random.Random) -> tuple
     reloads = []
     for at in sorted(chance.uniform(0.0, last_s) for _ in range(chance.choice([0, 0, 0, 1, 2, 4]))):
         pools = [changed for name in NAMES for changed in _changed(name, spec, chance)]
-        spec = FleetSpec(tuple(pools), chance.choice([spec.capacity, _capacity(chance)]))
+        spec = FleetSpec(tuple(pools), chance.choice([spec.capacity, _capacity(chance)]), _spending(chance))
         renewed = tuple(pool.name for pool in pools if chance.random() < 0.2)
         reloads.append(Reload(at, spec, renewed))
     return tuple(reloads)
@@ -57,13 +58,27 @@ def _changed(name: str, spec: FleetSpec, chance: random.Random) -> list[PoolSpec
         case "goes":
             return []
         case "changes" if before:
-            return [replace(drawn, slots=before.slots, elastic=before.elastic, footprint=before.footprint)]
+            kept = {name: getattr(before, name) for name in ("slots", "elastic", "hosted", "footprint")}
+            return [replace(drawn, **kept)]
         case _:
             return [drawn]
 
 
 def _capacity(chance: random.Random) -> Resources:
     return Resources(memory_bytes=chance.choice([6, 12, 1000]), cores=chance.choice([4.0, 100.0]))
+
+
+def _spending(chance: random.Random) -> SpendingSpec:
+    return SpendingSpec(chance.choice([0.0, 0.01, 1000.0]))
+
+
+def _fallback(name: str, chance: random.Random) -> FallbackSpec:
+    others = [other for other in NAMES if other != name]
+    chance.shuffle(others)
+    patience_s = [0.0, 0.0, 0.5, 5.0]
+    return FallbackSpec(
+        tuple(others[: chance.choice([0, 0, 1, 2])]), chance.choice(patience_s), chance.choice(patience_s)
+    )
 
 
 def _pool(name: str, chance: random.Random) -> PoolSpec:
@@ -95,6 +110,10 @@ def _pool(name: str, chance: random.Random) -> PoolSpec:
         footprint=Resources(memory_bytes=chance.randint(0, 5), cores=chance.choice([0.0, 1.0, 2.0])),
         cold_start=ColdStart(load_s=chance.choice([0.0, 5.0, 30.0])),
         elastic=is_elastic,
+        hosted=not is_elastic,
+        local_only=chance.random() < 0.2,
+        fallback=_fallback(name, chance),
+        price=PriceSpec(chance.choice([0.0, 1.0]), chance.choice([0.0, 10.0])),
     )
 
 

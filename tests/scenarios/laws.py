@@ -4,7 +4,7 @@ Law: everything here is concluded from events, effects and counts, never from ho
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from tests.core.story import Ledger
@@ -15,6 +15,7 @@ from toque.model.messages import (
     Arrived,
     BreakerState,
     Dispatch,
+    Divert,
     DrainOrdered,
     Effect,
     Event,
@@ -54,6 +55,8 @@ class Laws:
         self._ledger = Ledger()
         self._tickets: dict[int, Ticket] = {}
         self._tried: set[int] = set()
+        self._gave_up: set[int] = set()
+        """Who left a line in this step, which is told at its end."""
         self._contested: Counter[str] = Counter()
         self._contested_batch: Counter[str] = Counter()
         self._contested_at_first = 0
@@ -85,6 +88,7 @@ class Laws:
 
     def after(self, event: Event, effects: list[Effect], now: float) -> None:
         """Check the step."""
+        self._gave_up = {effect.ticket_id for effect in effects if isinstance(effect, Refuse | Divert)}
         for effect in effects:
             self._check_effect(effect, now)
             self._ledger.effect(effect)
@@ -120,6 +124,8 @@ class Laws:
             case Dispatch(ticket_id):
                 self._check_turn(self._tickets[ticket_id], now)
                 self._tried.add(ticket_id)
+            case Divert(ticket_id, pool):
+                self._check_way_out(self._tickets[ticket_id], pool)
             case StartReplica(pool, replica_id):
                 self._pool_of[replica_id] = pool
             case RecordBreaker(pool, replica_id, BreakerState.EJECTED):
@@ -132,10 +138,19 @@ class Laws:
             case _:
                 pass
 
+    def _check_way_out(self, ticket: Ticket, name: str) -> None:
+        """A request goes along its own list, forwards, to a model that is there, and waits there behind the others."""
+        assert self.open.get(ticket.id, 0) is None, f"{ticket.id} is diverted but does not wait"
+        assert name in ticket.fallbacks, f"{ticket.id} is diverted to {name}, which is not on its list"
+        left = ticket.fallbacks[ticket.fallbacks.index(name) + 1 :]
+        self._tickets[ticket.id] = replace(ticket, pool=name, fallbacks=left)
+        self._tried.add(ticket.id)
+
     def _check_turn(self, ticket: Ticket, now: float) -> None:
         """Whose turn it is: in time, in order within a class, and batch no more often than its share."""
         assert now < ticket.deadline, f"{ticket.id} is dispatched after its deadline"
-        waiting = [self._tickets[number] for number, replica in self.open.items() if replica is None]
+        in_line = [number for number, replica in self.open.items() if replica is None and number not in self._gave_up]
+        waiting = [self._tickets[number] for number in in_line]
         rivals = [other for other in waiting if other.pool == ticket.pool and other.id != ticket.id]
         fresh = [o.id for o in rivals if o.service_class is ticket.service_class and o.id not in self._tried]
         assert ticket.id in self._tried or ticket.id < min(fresh, default=inf), f"{ticket.id} jumps the line"

@@ -29,6 +29,8 @@ class Client:
     prefill_s: float
     decode_s: float
     """Work in seconds on a sound replica."""
+    may_leave: bool = True
+    """Whether it may be answered on another machine."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def _client(number: int, at: float, pool: str, is_batch: bool, chance: random.Ra
         leaves_after_s=chance.choice([0.0, 0.3, 5.0, 40.0]),
         prefill_s=chance.choice([0.0, 0.1, 1.0]) * chance.random(),
         decode_s=chance.choice([0.0, 1.0, 10.0]) * chance.random(),
+        may_leave=chance.random() < 0.8,
     )
 
 

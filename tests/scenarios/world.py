@@ -16,6 +16,7 @@ from tests.scenarios.climate import dice, draw_call, happens
 from tests.scenarios.laws import Laws
 from tests.scenarios.schedule import LONGEST_S, Client, Schedule
 from tests.scenarios.twin import Twin
+from toque.core.fallback import WaysOut
 from toque.core.fleet import Fleet
 from toque.model.messages import (
     Abandoned,
@@ -170,7 +171,8 @@ class World:
         leaves = happens(self.schedule.climate.client_leaves_ratio, dice(self.schedule.seed, "client", client.number))
         self.later(client.leaves_after_s if leaves else inf, lambda: self._leave(client.number))
         self.at(deadline, lambda: self._too_late(client.number))
-        self.post(Arrived(Ticket(client.number, client.pool, deadline, service_class)))
+        ways_out = WaysOut(self.fleet.spec.pools).of(client.pool, may_leave=client.may_leave)
+        self.post(Arrived(Ticket(client.number, client.pool, deadline, service_class, fallbacks=ways_out)))
 
     def _leave(self, number: int) -> None:
         if number in self.laws.open:
