@@ -1,8 +1,11 @@
 """Stories of failure: retries, doubt and probes, deaths, back-off and crash loops."""
 
+from math import inf
+
 import pytest
 
 from tests.core.story import Story, arrival, only, refusals, routes, starts, stops, warm
+from toque.core.snapshot import view_fleet
 from toque.model.messages import (
     Abandoned,
     Dispatch,
@@ -17,6 +20,7 @@ from toque.model.messages import (
     ReplicaReady,
     ReplicaSpawned,
     ReplicaStopped,
+    SpecChanged,
 )
 from toque.model.spec import ColdStart, PoolSpec, QueueSpec, ReplicaBounds, RestartSpec, RetrySpec
 from toque.model.ticket import FailureKind
@@ -394,3 +398,39 @@ def test_r07_a_crash_loop_tries_one_start_at_a_time_however_many_are_missing() -
     assert starts(story.until(60.0)) == [], "it still loads: nothing else is tried meanwhile"
     assert story.fleet.next_wake() > 60.0
     assert starts(story.ready(61.0, 4)) == [5, 6], "it loads after all: the others follow at once"
+
+
+def test_r10_what_is_killed_for_want_of_memory_is_started_three_times_more_and_then_not_before_a_reload() -> None:
+    spec = chat(replicas=1, restart=RestartSpec(backoff_s_min=1.0, crash_loop_failures=100))
+    story = Story(spec)
+    now, (replica,) = 0.0, starts(story.until(0.0))
+    for again in range(3):
+        story.ready(now + 10.0, replica)
+        story.at(now + 100.0, death(replica, FailureCause.OUT_OF_MEMORY))
+        now += 101.0
+        (replica,) = starts(story.until(now))
+        assert replica == again + 2, "one second later"
+    story.ready(now + 10.0, replica)
+    story.at(now + 100.0, death(replica, FailureCause.OUT_OF_MEMORY))
+    assert starts(story.until(now + 1e6)) == []
+    assert story.fleet.next_wake() == inf
+    assert refusals(story.at(now + 1e6, arrival(1))) == [(1, "no_healthy_replica")]
+    pool = view_fleet(story.fleet, story.now).pools[0]
+    assert (pool.condition, pool.reason) == (
+        "crash_loop",
+        "it exited with status 1, for the 4th time: give the model less context or fewer slots, and reload",
+    )
+    assert starts(story.happen(SpecChanged(story.spec, ("chat",)))) == [5]
+
+
+def test_r10_replicas_killed_together_count_once_and_one_that_lived_for_long_starts_anew() -> None:
+    story = warm(chat(replicas=4, restart=RestartSpec(backoff_s_min=1.0, crash_loop_failures=100)))
+    killed = [death(replica, FailureCause.OUT_OF_MEMORY) for replica in (1, 2, 3, 4)]
+    story.at(100.0, *killed)
+    again = starts(story.until(200.0))
+    assert len(again) == 4
+    story.ready(200.0, *again)
+    for replica in again:
+        story.at(4000.0 + replica * 100.0, death(replica, FailureCause.OUT_OF_MEMORY))
+        story.ready(story.now + 50.0, *starts(story.until(story.now + 50.0)))
+    assert not story.fleet.pools["chat"].supply.restart.is_given_up, "more than an hour each"

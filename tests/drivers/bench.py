@@ -58,7 +58,16 @@ class Bench:
         self.secrets: list[Secret] = []
         self.argv = (sys.executable, "-m", "tests.drivers.child_server", *behaviours)
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OPENAI_API_KEY": "sk-CANARY"}
-        site = Site(self.reports.take, self.reports.advance, self._launch, lambda _: None, environment, state_dir)
+        self.memory_kills = 0
+        site = Site(
+            self.reports.take,
+            self.reports.advance,
+            self._launch,
+            lambda _: None,
+            environment,
+            state_dir,
+            lambda: self.memory_kills,
+        )
         self.driver = ProcessDriver(site)
 
     def _launch(self, _: ModelSpec, secret: Secret) -> Launch | None:

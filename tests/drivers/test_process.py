@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from tests.drivers.bench import Bench, bench, has_ended, model, until
+from toque.drivers.out_of_memory import count_memory_kills
 from toque.model.agent_spec import ModelSpec, Secret
 from toque.model.errors import ConfigError
 from toque.model.messages import FailureCause, ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
@@ -98,6 +99,23 @@ async def test_r01_a_killed_replica_is_reported_at_once_with_what_probably_kille
         failed = await made.reports.first(ReplicaFailed)
         assert failed == ReplicaFailed(1, FailureCause.EXITED, "killed (signal 9, probably out of memory)")
         assert not made.driver.is_ours(1)
+
+
+async def test_r10_a_replica_that_the_kernel_killed_for_want_of_memory_says_so(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        pid = await ready(made, model(health_interval_s=60))
+        made.memory_kills += 1
+        os.kill(pid, signal.SIGKILL)
+        failed = await made.reports.first(ReplicaFailed)
+        assert failed == ReplicaFailed(1, FailureCause.OUT_OF_MEMORY, "killed by the kernel (signal 9, out of memory)")
+
+
+@pytest.mark.parametrize(("told", "count"), [("pgfault 3\noom_kill 7\n", 7), ("pgfault 3\n", 0), ("oom_kill x\n", 0)])
+def test_r10_the_kernel_counts_what_it_killed(tmp_path: Path, told: str, count: int) -> None:
+    (tmp_path / "vmstat").write_text(told)
+    assert count_memory_kills(tmp_path / "vmstat") == count
+    assert count_memory_kills(tmp_path / "not_there") == 0
+    assert count_memory_kills() >= 0
 
 
 async def test_another_signal_is_called_by_its_name(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ class Twin:
         now = self._world.now
         match what:
             case "dies":
-                self._die(FailureCause.EXITED, "killed (signal 9, probably out of memory)")
+                cause = self._chance.choice([FailureCause.EXITED, FailureCause.EXITED, FailureCause.OUT_OF_MEMORY])
+                self._die(cause, "killed (signal 9)")
             case "hangs":
                 self._hang(self._chance.choice([0.5, 4.0, 60.0]))
             case "sick":

@@ -1,7 +1,8 @@
 """When a pool may start its next replica after replicas died by themselves.
 
 Law: the wait doubles with each failure in a row up to a bound; many early deaths in a short time are a crash loop, in which
-callers are refused at once and one start is tried per longest wait.
+callers are refused at once and one start is tried per longest wait. What the kernel kills for want of memory is started into
+the same memory plan three times more, and then only once its settings have changed.
 """
 
 from collections import deque
@@ -11,16 +12,22 @@ from toque.core.replica import Replica
 from toque.model.messages import FailureCause
 from toque.model.spec import RestartSpec
 
+MEMORY_RESTARTS_MAX = 3
+"""Restarts after a kill for want of memory: each may take others on the machine along."""
+MEMORY_FORGET_S = 3600.0
+"""A replica that lived for so long was not too large for its plan: something else took the memory."""
+
 
 class Restart:
     """Back-off and crash-loop memory of one pool."""
 
-    __slots__ = ("_early_deaths", "_in_a_row", "_spec", "is_crash_loop", "not_before", "reason")
+    __slots__ = ("_early_deaths", "_in_a_row", "_memory_kills", "_spec", "is_crash_loop", "not_before", "reason")
 
     def __init__(self, spec: RestartSpec) -> None:
         self._spec = spec
         self._early_deaths: deque[float] = deque(maxlen=spec.crash_loop_failures)
         self._in_a_row = 0
+        self._memory_kills = 0
         self.not_before = -inf
         self.is_crash_loop = False
         self.reason = ""
@@ -34,11 +41,12 @@ class Restart:
         """Forget the failures: what starts next is something else."""
         self._early_deaths.clear()
         self._in_a_row = 0
+        self._memory_kills = 0
         self.not_before = -inf
         self.ready()
 
     def failed(self, replica: Replica, cause: FailureCause, reason: str, now: float) -> None:
-        """Learn of a death. A replica that had served for a while starts the count anew."""
+        """Learn of a death. A replica that had served for a while starts the count anew; those that die together count once."""
         lived_s = now - replica.started_at
         was_early = lived_s < self._spec.early_death_s
         served = replica.ready_at is not None and not was_early
@@ -48,12 +56,25 @@ class Restart:
             self._early_deaths.append(now)
         if cause is FailureCause.INVALID_MODEL or self._deaths_fill_window(now):
             self.is_crash_loop = True
+        if cause is FailureCause.OUT_OF_MEMORY and now >= self.not_before:
+            self._memory_kills = 1 if lived_s > MEMORY_FORGET_S else self._memory_kills + 1
         self.not_before = now + self._wait_s()
+        if self.is_given_up:
+            self.is_crash_loop = True
+            self.not_before = inf
+            self.reason = (
+                f"{reason}, for the {self._memory_kills}th time: give the model less context or fewer slots, and reload"
+            )
 
     def ready(self) -> None:
         """A replica came up: the loop is broken, though not forgotten within its window."""
         self.is_crash_loop = False
         self.reason = ""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nothing is started any more until the settings change."""
+        return self._memory_kills > MEMORY_RESTARTS_MAX
 
     def allows(self, now: float) -> bool:
         """Whether a start may be ordered now."""

@@ -5,6 +5,7 @@ of the child is left.
 """
 
 import asyncio
+import signal
 
 from toque.drivers.child import Child
 from toque.drivers.health import Health
@@ -53,6 +54,7 @@ class ReplicaLife:
         self._refusal = ""
         self._progress_ratio = 0.0
         self._memory_bytes = 0
+        self._memory_kills = site.memory_kills()
         self.endpoint: Endpoint | None = None
 
     def stop(self) -> None:
@@ -112,6 +114,8 @@ class ReplicaLife:
     def _death(self, child: Child) -> ReplicaFailed:
         if self._refusal:
             return ReplicaFailed(self._id, FailureCause.INVALID_MODEL, self._refusal)
+        if child.exited.result() == -signal.SIGKILL and self._site.memory_kills() > self._memory_kills:
+            return ReplicaFailed(self._id, FailureCause.OUT_OF_MEMORY, "killed by the kernel (signal 9, out of memory)")
         return ReplicaFailed(self._id, FailureCause.EXITED, child.exit_sentence())
 
     async def _serve(self, child: Child) -> ReplicaFailed:

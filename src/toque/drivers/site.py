@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toque.drivers.out_of_memory import count_memory_kills
 from toque.model.agent_spec import ModelSpec, Secret
 from toque.model.endpoint import Endpoint
 from toque.ports import Launch, Report
@@ -18,7 +19,7 @@ class Site:
 
     `report` takes every event; `progress` a replica's id and how much of its model is loaded (0 to 1). `launch` says how a model runs as a child (None: it runs elsewhere), `locate` where it is
     when it does; both may raise `ConfigError`. `environment` is this process's own: a driver picks a few names from it.
-    `state_dir` is where traces for the next start are left.
+    `state_dir` is where traces for the next start are left. `memory_kills` counts what the kernel killed for want of memory.
     """
 
     report: Report
@@ -27,3 +28,4 @@ class Site:
     locate: Callable[[ModelSpec], Endpoint | None]
     environment: Mapping[str, str] = field(repr=False)
     state_dir: Path
+    memory_kills: Callable[[], int] = count_memory_kills

@@ -85,6 +85,7 @@ class FailureCause(StrEnum):
     START_TIMEOUT = "start_timeout"
     UNHEALTHY = "unhealthy"
     INVALID_MODEL = "invalid_model"
+    OUT_OF_MEMORY = "out_of_memory"
 
 
 @value
