@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.gateway.scripted import (
+    DIALECTS,
     DONE,
     FINISH,
     HELLO,
@@ -161,3 +162,14 @@ async def test_what_the_last_replica_said_comes_with_why_no_fallback_took_it() -
 
 def test_a_refusal_without_fallbacks_reads_as_ever() -> None:
     assert "fallback" not in RefusedError(RefusalReason.QUEUE_FULL).message
+
+
+async def test_a_fallback_that_takes_less_than_was_asked_is_passed_over() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://pictures.example.com/1.png"}}
+    dialects = {"chat": replace(DIALECTS["chat"], addresses=True), "other": DIALECTS["other"]}
+    async with scene(break_down, answer_plainly, ways=HERE, dialects=dialects) as story:
+        story.ask(HELLO | {"messages": [{"role": "user", "content": [picture]}]})
+        reply = await story.client.answer()
+        assert reply.status == 502, "what the one that was asked said is told"
+    assert [event.kind for event in story.fleet.events if isinstance(event, Failed)] == ["error", "denied"]
+    assert len(story.requests) == 1

@@ -329,6 +329,28 @@ async def test_s12_a_line_is_bounded_and_a_sink_that_fails_stops_nothing() -> No
     assert log.dropped == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "model"),
+    [
+        (HELLO | {"n": 1000}, 400, "chat"),
+        (HELLO | {"store": True}, 400, "chat"),
+        (HELLO | {"model": "other", "n": "x"}, 400, "other"),
+        (HELLO | {"model": "nobody's", "n": "x"}, 400, ""),
+        ({"messages": []}, 400, ""),
+        (HELLO | {"model": "other"}, 403, "other"),
+    ],
+)
+async def test_a_refusal_is_counted_for_the_model_and_class_it_was_meant_for(
+    body: object, status: int, model: str
+) -> None:
+    key = KeySpec("night-job", hashlib.sha256(b"k").hexdigest(), frozenset({"chat"}), "batch")
+    async with scene(answer_plainly, keys=(key,)) as story:
+        story.ask(body, fields="x-api-key: k\r\n")
+        assert (await story.client.answer()).status == status
+        (served,) = story.records.served
+    assert (served.model, served.service_class, served.tenant) == (model, "batch", "night-job")
+
+
 async def test_metrics_are_rendered_for_prometheus_with_bounded_labels() -> None:
     async with scene(answer_in_tokens) as story:
         story.ask(HELLO | {"stream": True})
@@ -346,7 +368,7 @@ async def test_metrics_are_rendered_for_prometheus_with_bounded_labels() -> None
         for sample in family.samples
     }
     assert samples["toque_requests_total", "interactive", "chat", "ok", "200"] == 1
-    assert samples["toque_requests_total", "", "_unknown", "model_not_found", "404"] == 50
+    assert samples["toque_requests_total", "interactive", "_unknown", "model_not_found", "404"] == 50
     assert samples["toque_output_tokens_total", "interactive", "chat"] == 4
     assert samples["toque_time_to_first_token_seconds_count", "interactive", "chat"] == 1
     assert samples["toque_replicas", "chat", "ready"] == 1

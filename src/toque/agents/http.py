@@ -105,12 +105,14 @@ class HttpAgent:
     def _refusal(self, reply: Reply, body: bytes) -> CallerError | AnswerError:
         """Say whose fault a status is.
 
-        1. 401, 403: our key is wrong, which is not the caller's fault.  2. 429, 503: the replica is busy; a 503 that does
-        not say until when is a failure.  3. Other 4xx: the caller's.  4. The rest: the replica failed.
+        1. 401, 403, or no quota left: we are not served, which is not the caller's fault.  2. 429, 503: the replica is
+        busy; a 503 that does not say until when is a failure.  3. Other 4xx: the caller's.  4. The rest: the replica failed.
         """
         status = reply.status
         if status in {401, 403}:  # 1
-            return AnswerError("The upstream does not accept the key configured for this model.", FailureKind.ERROR)
+            return AnswerError("The upstream does not accept the key configured for this model.", FailureKind.DENIED)
+        if status == 429 and b'"insufficient_quota"' in body:
+            return AnswerError("The upstream's account has no quota left.", FailureKind.DENIED, status=status)
         if status in {429, 503}:  # 2
             wait_s = _retry_after_s(reply)
             kind = FailureKind.BUSY if wait_s or status == 429 else FailureKind.ERROR

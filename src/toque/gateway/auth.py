@@ -85,10 +85,12 @@ def _not_known(message: str) -> CallerError:
 def check_model(caller: Caller, model: str) -> None:
     """Raise `CallerError` (403) when the key does not cover the model."""
     if not caller.may_use(model):
-        raise CallerError(
+        error = CallerError(
             "This API key may not use this model.",
             status=403,
             error_type="permission_error",
             code="model_not_allowed",
             param="model",
         )
+        error.model = model
+        raise error

@@ -61,8 +61,12 @@ class Door:
             request.head.notes = entry = self._enter(request.head.headers)
         caller = entry.caller
         reader = self._readers[path]
-        ask = reader.read(request.body)
-        check_model(caller, ask.model)
+        try:
+            ask = reader.read(request.body)
+            check_model(caller, ask.model)
+        except CallerError as error:
+            error.tenant, error.service_class = caller.tenant, caller.service_class.value
+            raise
         fields = b"x-request-id: %b\r\n%b" % (request_id, entry.fields)
         service_class = caller.cap(ask.service_class)
         errand = Errand(ask, path, fields, request_id, caller.tenant, service_class, now, now + entry.timeout_s)

@@ -4,9 +4,11 @@ Law: everything in it was checked; what it says to a replica is in that replica'
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from toque.gateway.openai import Ask
-from toque.model.ticket import ServiceClass
+from toque.model.errors import CallerError
+from toque.model.ticket import FallbackCause, ServiceClass
 from toque.model.value import value
 
 
@@ -31,3 +33,16 @@ class Errand:
     ask_instead: Callable[[str], Ask] | None = None
     asked: str = ""
     cause: str = ""
+    misfit: CallerError | None = None
+
+    def divert(self, model: str, cause: FallbackCause) -> "Errand":
+        """Return the errand as one for another model, in its words.
+
+        Where that model takes less than the one that was asked (no addresses of pictures, say), `misfit` says what.
+        """
+        assert self.ask_instead is not None, "a ticket with fallbacks comes with the way to ask them"
+        errand = replace(self, asked=self.asked or self.ask.model, cause=cause.value, misfit=None)
+        try:
+            return replace(errand, ask=self.ask_instead(model))
+        except CallerError as error:
+            return replace(errand, ask=replace(self.ask, model=model), misfit=error)

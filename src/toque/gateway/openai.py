@@ -6,6 +6,7 @@ that gateway and replica cannot read one body in two ways.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -44,9 +45,15 @@ LARGE_BYTES = 2**20
 STRUCTURE_MAX = 2**20
 """Commas, colons and braces of a large body at most: each may stand for 100 bytes and 100 ns of decoding."""
 
+
+class _Named(msgspec.Struct):
+    model: str
+
+
 _PARAM = re.compile(r"(?:at `\$\.|required field `)([A-Za-z0-9_]+)")
 _USAGE = StreamOptions(include_usage=True)
 BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE  # found once: each request asks
+_decode_named = msgspec.json.Decoder(_Named).decode
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -92,10 +99,17 @@ class BodyReader:
         body = self._decoded(content)
         if instead:
             body.model = instead
-        model = body.model
-        dialect = self._dialects.get(model)
+        dialect = self._dialects.get(body.model)
         if dialect is None:
             raise unknown_model()
+        try:
+            return self._ask(body, dialect)
+        except CallerError as error:
+            error.model = body.model
+            raise
+
+    def _ask(self, body: Body, dialect: Dialect) -> Ask:
+        model = body.model
         if self._path not in dialect.routes:
             raise CallerError(
                 f"This model does not answer /v1{self._path}.", status=404, code="not_found", param="model"
@@ -123,9 +137,18 @@ class BodyReader:
                 content.decode()
             return self._decode(content)
         except msgspec.ValidationError as error:
-            raise _invalid(str(error)) from None
+            raise self._invalid(str(error), content) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise CallerError("The request body is not valid JSON in UTF-8.", code="invalid_json") from None
+
+    def _invalid(self, reason: str, content: bytes) -> CallerError:
+        """Turn the decoder's reason, which names types and paths but no content, into an error of ours."""
+        found = _PARAM.search(reason)
+        error = CallerError(f"The request body is invalid: {reason}.", param=found[1] if found else "")
+        with suppress(msgspec.DecodeError, RecursionError):  # what was asked of which model, for the records
+            model = _decode_named(content).model
+            error.model = model if model in self._dialects else ""
+        return error
 
     @staticmethod
     def _translate(body: Body, upstream_model: str, foreign: tuple[str, ...]) -> None:
@@ -209,9 +232,3 @@ def _check_items(content: Raw, param: str) -> None:
 
 def _first(content: Raw) -> bytes:
     return bytes(memoryview(content)[:1])
-
-
-def _invalid(reason: str) -> CallerError:
-    """Turn the decoder's reason, which names types and paths but no content, into an error of ours."""
-    found = _PARAM.search(reason)
-    return CallerError(f"The request body is invalid: {reason}.", param=found[1] if found else "")

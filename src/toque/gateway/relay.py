@@ -4,8 +4,6 @@ Law: a relay ends exactly once, and posts exactly one end. It has no task, no fu
 the client and the server's sweep call it.
 """
 
-from dataclasses import replace
-
 from toque.gateway.attempt import Attempt, PlainAttempt, StreamAttempt
 from toque.gateway.collect import CollectedAttempt
 from toque.gateway.errand import Errand
@@ -99,15 +97,16 @@ class Relay:
         if upstream is None:
             self.failed(lost(FailureKind.NOT_SENT))
             return
+        if errand.misfit is not None:
+            around.fleet.post(Failed(self._ticket_id, FailureKind.DENIED))
+            return
         self._attempt = self._new_attempt()
         upstream.send(self._attempt, errand.path, errand.fields, errand.ask.body)
 
     def diverted(self, pool: str, cause: FallbackCause) -> None:
-        """Another model is to answer: the request is said anew in its words. A held stream has its head, so a comment tells."""
-        errand = self._errand
-        assert errand.ask_instead is not None, "a ticket with fallbacks comes with the way to ask them"
-        asked = errand.asked or errand.ask.model
-        self._errand = replace(errand, ask=errand.ask_instead(pool), asked=asked, cause=cause.value)
+        """Another model is to answer. A held stream has its head already, so a comment tells."""
+        self._errand = errand = self._errand.divert(pool, cause)
+        self._last_error = self._last_error or errand.misfit
         if self._outlet.has_begun:
             self._outlet.write(b": fallback %b\n\n" % pool.encode("ascii"))
 

@@ -165,10 +165,22 @@ class Gateway:
         connection.write(encode_error(error, request_id, closes=connection.is_last, fields=allow))
         connection.finish()
         if path not in PROBES:
-            self._around.record(Served(request_id.decode("ascii"), route_label(path), error.status, error.code))
+            self._around.record(_refused(error, request_id, path))
 
     def _refuse_unread(self, error: ToqueError) -> bytes:
         """Write the refusal of bytes that never became a request."""
         request_id = name_request({})
-        self._around.record(Served(request_id.decode("ascii"), route_label(b""), error.status, error.code))
+        self._around.record(_refused(error, request_id, b""))
         return encode_error(error, request_id, closes=True)
+
+
+def _refused(error: ToqueError, request_id: bytes, path: bytes) -> Served:
+    return Served(
+        request_id=request_id.decode("ascii"),
+        route=route_label(path),
+        status=error.status,
+        outcome=error.code,
+        tenant=error.tenant,
+        model=error.model,
+        service_class=error.service_class,
+    )

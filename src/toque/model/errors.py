@@ -15,11 +15,17 @@ from toque.model.ticket import FailureKind, RefusalReason
 
 
 class ToqueError(Exception):
-    """Any error of ours. `retry_after_s` 0: waiting does not help. `param` names the field at fault."""
+    """Any error of ours. `retry_after_s` 0: waiting does not help. `param` names the field at fault.
+
+    `tenant`, `model` and `service_class` are for records: what was known of the request it ended, in names of ours.
+    """
 
     status = 500
     type = "api_error"
     code = "internal_error"
+    tenant = ""
+    model = ""
+    service_class = ""
 
     def __init__(self, message: str, *, code: str = "", param: str = "", retry_after_s: float = 0.0) -> None:
         super().__init__(message)
