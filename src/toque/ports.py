@@ -66,6 +66,7 @@ class Dialect:
     others are dropped. `model` replaces the `model` of a request (empty: passed on as it is).
     `streams_only`: plain answers are asked for as streams and put together, because only then does the engine notice a
     client that leaves. `addresses`: requests may name addresses for the replica to fetch.
+    `names_itself`: every answer carries the model's own name, so one that carries another is a stranger's.
     """
 
     routes: frozenset[str]
@@ -73,6 +74,7 @@ class Dialect:
     model: str = ""
     streams_only: bool = False
     addresses: bool = False
+    names_itself: bool = False
 
 
 class AgentKind(Protocol):

@@ -521,3 +521,13 @@ def test_answers_that_take_no_time_at_all_make_nobody_slow() -> None:
         story.at(float(ticket), answered(ticket))
         story.at(ticket + 0.5, answered(ticket + 1))
     assert only(story.until(30.0), RecordBreaker) == []
+
+
+def test_r16_a_replica_that_answers_as_another_model_gets_nothing_more_after_one_answer() -> None:
+    story = warm(chat(replicas=2, slots=1, attempts_max=1))
+    story.at(1.0, arrival(1))
+    effects = story.at(1.1, Failed(1, FailureKind.STRANGER))
+    assert refusals(effects) == [(1, "upstream_lost")], "not tried again"
+    assert only(effects, RecordBreaker) == [RecordBreaker("chat", 1, OPEN, "it answered as another model", 10.0)]
+    assert routes(story.at(2.0, arrival(2), arrival(3))) == [(2, 2)]
+    assert view_fleet(story.fleet, 2.0).pools[0].breaker_turns[OPEN] == 1

@@ -48,7 +48,8 @@ class LlamaCpp:
         """Chat and completions, embeddings where they are switched on."""
         routes = {CHAT, COMPLETIONS, EMBEDDINGS} if spec.embeddings else {CHAT, COMPLETIONS}
         fields = REQUEST_FIELDS | ENGINE_FIELDS | frozenset(spec.fields)
-        return Dialect(frozenset(routes), fields, streams_only=True, addresses=spec.fetches_addresses)
+        addresses = spec.fetches_addresses
+        return Dialect(frozenset(routes), fields, streams_only=True, addresses=addresses, names_itself=True)
 
     def connect(self, endpoint: Endpoint, model: ModelSpec) -> ReplicaAgent:
         """Return the contract over one replica."""

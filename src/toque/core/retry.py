@@ -10,7 +10,7 @@ from toque.model.ticket import FailureKind
 
 NOT_SENT_EXTRA = 2
 """Further attempts where the replica never saw the request: those cannot double any work."""
-_IN_VAIN = frozenset({FailureKind.TIMEOUT, FailureKind.INVALID, FailureKind.DENIED})
+_IN_VAIN = frozenset({FailureKind.TIMEOUT, FailureKind.INVALID, FailureKind.DENIED, FailureKind.STRANGER})
 """What would end the same way, after as much work."""
 
 

@@ -100,7 +100,8 @@ class Trust:
         """No answer came: doubt the replica where that is due, and let its breaker know.
 
         1. The caller's time was up, or the replica is busy: not to blame, but a busy one may ask for peace. 2. The probe
-        failed. 3. One failure more, unless the replica was in doubt already: then it is of the same cause.
+        failed. 3. It is another model's: one answer is proof enough. 4. One failure more, unless the replica was in doubt
+        already: then it is of the same cause.
         """
         breaker = replica.breaker
         is_probe = breaker.is_awaiting(journey.ticket.id)
@@ -113,7 +114,9 @@ class Trust:
                 self._turn(replica, Turn.ASKED_FOR_PEACE, reason, now, out, event.retry_after_s)
         elif is_probe:  # 2
             self._turn(replica, Turn.FAILED_TOO_OFTEN, f"its probe failed ({event.kind.value})", now, out)
-        elif not was_doubted and (reason := breaker.failed(now)):  # 3
+        elif event.kind is FailureKind.STRANGER:  # 3
+            self._turn(replica, Turn.FAILED_TOO_OFTEN, "it answered as another model", now, out)
+        elif not was_doubted and (reason := breaker.failed(now)):  # 4
             self._turn(replica, Turn.FAILED_TOO_OFTEN, reason, now, out)
 
     def left(self, replica: Replica, journey: Journey) -> None:

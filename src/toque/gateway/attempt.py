@@ -8,8 +8,9 @@ from abc import abstractmethod
 from typing import Protocol
 
 from toque.gateway.events import EventStream, StreamFaultError, find_usage
+from toque.gateway.identity import is_from_another
 from toque.gateway.outlet import EVENT_STREAM
-from toque.gateway.verdict import ERROR_BYTES_MAX, Verdict, broken, judge, lost
+from toque.gateway.verdict import ERROR_BYTES_MAX, Verdict, broken, judge, lost, stranger
 from toque.model.ticket import FailureKind
 from toque.wire.client import Call, Headers
 
@@ -111,13 +112,15 @@ class Attempt(Call):
 class StreamAttempt(Attempt):
     """An answer in server-sent events: whole events are passed on as they come."""
 
-    __slots__ = ("_events",)
+    __slots__ = ("_events", "_model")
 
     content_type = b"text/event-stream"
 
-    def __init__(self, customer: Customer, *, keeps_usage: bool) -> None:
+    def __init__(self, customer: Customer, *, keeps_usage: bool, model: str = "") -> None:
+        """`model`: the name that its events must carry (empty: any)."""
         super().__init__(customer)
         self._events = EventStream(keeps_usage=keeps_usage)
+        self._model = model
 
     def take(self, data: bytes) -> None:
         """Pass whole events on."""
@@ -128,6 +131,9 @@ class StreamAttempt(Attempt):
             return
         if data:
             if not self.has_begun:
+                if self._model and is_from_another(data, self._model.encode()):
+                    self._give_up(stranger())
+                    return
                 self._begin()
             self.customer.pass_on(data)
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from toque.gateway.attempt import Attempt, Customer
-from toque.gateway.verdict import broken, lost
+from toque.gateway.verdict import broken, lost, stranger
 from toque.model.errors import UpstreamError
 from toque.model.ticket import FailureKind
 from toque.wire.sse import SseParser
@@ -68,12 +68,14 @@ _encode = msgspec.json.Encoder().encode
 class CollectedAttempt(Attempt):
     """Asks for a stream and answers with one object."""
 
-    __slots__ = ("_answer", "_parser")
+    __slots__ = ("_answer", "_model", "_parser")
 
     content_type = b"text/event-stream"
 
-    def __init__(self, customer: Customer, *, is_chat: bool) -> None:
+    def __init__(self, customer: Customer, *, is_chat: bool, model: str = "") -> None:
+        """`model`: the name that its events must carry (empty: any)."""
         super().__init__(customer)
+        self._model = model
         self._parser = SseParser()
         self._answer = CollectedAnswer(is_chat=is_chat)
 
@@ -89,6 +91,9 @@ class CollectedAttempt(Attempt):
         """Send the whole, or say that it never became whole."""
         if not self._answer.is_whole():
             self.customer.failed(lost(FailureKind.LOST))
+            return
+        if self._model and self._answer.model != self._model:
+            self.customer.failed(stranger())
             return
         self.customer.answered_at_once(PLAIN, self._answer.encode(), *self._answer.tokens())
 
@@ -122,6 +127,11 @@ class CollectedAnswer:
     def is_whole(self) -> bool:
         """Whether every choice has said why it ended."""
         return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+
+    @property
+    def model(self) -> str:
+        """Which model says that it answered."""
+        return self._first.model if self._first else ""
 
     def tokens(self) -> tuple[int, int]:
         """Prompt and output tokens, 0 where nothing was said."""

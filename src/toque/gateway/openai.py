@@ -62,7 +62,8 @@ _encode = msgspec.json.Encoder().encode
 class Ask:
     """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it.
 
-    `collects`: the client wants a plain answer, and the replica is asked for a stream.
+    `collects`: the client wants a plain answer, and the replica is asked for a stream. `answers_as`: the model's name that the
+    answer must carry (empty: any).
     """
 
     model: str
@@ -71,6 +72,7 @@ class Ask:
     wants_usage: bool
     service_class: ServiceClass
     body: bytes
+    answers_as: str = ""
 
 
 class BodyReader:
@@ -126,7 +128,8 @@ class BodyReader:
             body.stream = collects = True
         service_class = BATCH if body.service_tier == "flex" else INTERACTIVE
         self._translate(body, dialect.model, self._foreign[model])
-        return Ask(model, streams, collects, wants_usage, service_class, _encode(body))
+        answers_as = model if dialect.names_itself else ""
+        return Ask(model, streams, collects, wants_usage, service_class, _encode(body), answers_as)
 
     def _decoded(self, content: bytes) -> Body:
         """Turn bytes into a body. The decoder refuses NaN, lone surrogates and a byte order mark by itself."""

@@ -122,9 +122,9 @@ class Relay:
     def _new_attempt(self) -> Attempt:
         ask = self._errand.ask
         if ask.streams:
-            return StreamAttempt(self, keeps_usage=ask.wants_usage)
+            return StreamAttempt(self, keeps_usage=ask.wants_usage, model=ask.answers_as)
         if ask.collects:
-            return CollectedAttempt(self, is_chat=self._errand.path == CHAT)
+            return CollectedAttempt(self, is_chat=self._errand.path == CHAT, model=ask.answers_as)
         return PlainAttempt(self, held_bytes_max=self._around.limits.stream_buffer_bytes)
 
     # ---- the attempt calls

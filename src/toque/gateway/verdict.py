@@ -68,6 +68,12 @@ def broken() -> Verdict:
     return Verdict(FailureKind.INVALID, error)
 
 
+def stranger() -> Verdict:
+    """It answered as another model: whoever asked this one must not get it, and nobody else either."""
+    message = "The replica answered as another model. Its operator must see to it; try again."
+    return Verdict(FailureKind.STRANGER, UpstreamError(message, code="upstream_invalid_response"))
+
+
 def no_first_token() -> Verdict:
     """It took the request and said nothing."""
     message = "The replica did not begin to answer in time. Try again, or ask for less."

@@ -53,6 +53,7 @@ class FailureKind(StrEnum):
     `NOT_SENT`: the request never reached the replica (refused, reset before a byte went out), so a retry is free.
     `LOST`: the connection ended before the answer did. `TIMEOUT`: no first token, or too long a gap.
     `INVALID`: an answer that is no answer. `ERROR`: the replica said 5xx. `BUSY`: it said 429, or 503 and when to come back.
+    `STRANGER`: it answered as another model, so it is not what it was taken for.
     `DENIED`: it will not serve *us* (our key, our quota): the same again is in vain, and the replica itself is well.
     """
 
@@ -63,6 +64,7 @@ class FailureKind(StrEnum):
     ERROR = "error"
     BUSY = "busy"
     DENIED = "denied"
+    STRANGER = "stranger"
 
 
 class FallbackCause(StrEnum):
