@@ -20,11 +20,12 @@ state_dir = "{folder}"
 access_log = "{folder}/access.log"
 
 [limits]
-idle_upstream_connections_max = 256
+connections_max = 12000
+idle_upstream_connections_max = {slots}
 
 [models.{model}]
 agent = "fake"
-slots = 256
+slots = {slots}
 replicas = {{ minimum_warm = {replicas}, maximum = {replicas} }}
 
 [keys.bench]
@@ -78,6 +79,8 @@ class Toque(Contender):
     """Everything on: a key, validation, queue, routing over eight replicas, journal ring, metrics, access lines."""
 
     name = "toque"
+    slots = 256
+    """Of each replica."""
 
     def command(self, folder: Path, mock_ports: Sequence[int]) -> list[str]:
         """`toque up` from this checkout."""
@@ -86,6 +89,7 @@ class Toque(Contender):
             folder=folder,
             model=MODEL,
             replicas=len(mock_ports),
+            slots=self.slots,
             digest=hashlib.sha256(KEY.encode()).hexdigest(),
         )
         path = folder / "toque.toml"

@@ -262,32 +262,28 @@ class Relay:
         return fields
 
     def _record(self, status: int, outcome: str, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
-        errand = self._errand
-        arrived_at = errand.arrived_at
-        self._around.record(
-            Served(
-                request_id=errand.request_id.decode("ascii"),
-                route="/v1" + errand.path,
-                status=status,
-                outcome=outcome,
-                tenant=errand.tenant,
-                model=errand.ask.model,
-                service_class=_BATCH if errand.service_class is BATCH else _INTERACTIVE,
-                ticket=self._ticket_id,
-                replica=self._replica_id,
-                attempts=self._attempts,
-                stream=errand.ask.streams,
-                queue_wait_ms=_ms(self._queue_wait_s),
-                ttft_ms=_ms(self._first_at - arrived_at) if self._first_at else 0.0,
-                duration_ms=_ms(self._around.fleet.now() - arrived_at),
-                prompt_tokens=prompt_tokens,
-                output_tokens=output_tokens,
-                asked=errand.asked,
-                fallback=errand.cause,
-            )
+        errand, around, first_at = self._errand, self._around, self._first_at
+        ask, arrived_at = errand.ask, errand.arrived_at
+        # By position, in the order of the fields: names cost three times as much. Times to the microsecond: clocks differ
+        # by tiny fractions that nobody wants to read.
+        served = Served(
+            errand.request_id.decode(),
+            "/v1" + errand.path,
+            status,
+            outcome,
+            errand.tenant,
+            ask.model,
+            _BATCH if errand.service_class is BATCH else _INTERACTIVE,
+            self._ticket_id,
+            self._replica_id,
+            self._attempts,
+            ask.streams,
+            int(self._queue_wait_s * 1e6 + 0.5) / 1000,
+            int((first_at - arrived_at) * 1e6 + 0.5) / 1000 if first_at else 0.0,
+            int((around.fleet.now() - arrived_at) * 1e6 + 0.5) / 1000,
+            prompt_tokens,
+            output_tokens,
+            errand.asked,
+            errand.cause,
         )
-
-
-def _ms(seconds: float) -> float:
-    """Milliseconds to the microsecond: clocks differ by tiny fractions that nobody wants to read."""
-    return int(seconds * 1e6 + 0.5) / 1000
+        around.record(served)
