@@ -14,6 +14,7 @@ from toque.model.errors import CallerError
 _NAME = "url"
 """Every field that names an address ends with it: `url`, `image_url`, `video_url`, `file_url`."""
 _CONTENT = "data:"
+_LIST = ord("[")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -26,7 +27,7 @@ def keep_addresses_out(messages: Sequence[dict[str, Raw]]) -> None:
     """
     for message in messages:
         content = message.get("content")
-        if content is None or bytes(memoryview(content)[:1]) != b"[":  # a text, which names nothing
+        if content is None or memoryview(content)[0] != _LIST:  # a text, which names nothing
             continue
         parts = _decode(content)
         if any(not text[:5].lower() == _CONTENT for text in _addresses(parts)):
