@@ -1,6 +1,6 @@
 """What it costs to hold many: 10,000 idle keep-alive connections, and 5,000 streams at once, in memory and in time.
 
-python bench/gateway/held.py [--idle N] [--streams N] [--json FILE]   (about a minute; needs Linux, a C compiler, two cores)
+python bench/gateway/held.py [--idle N] [--streams N] [--seconds S] [--json FILE]   (about a minute; needs Linux, a C compiler, two cores)
 
 Each idle connection has had one answer. Event-loop lag is told as clients feel it: how much later than at the mock a chunk
 arrives, and what a request takes while the idle ones are swept.
@@ -24,7 +24,8 @@ from contenders import Toque
 from rig import Figures, Rig, RigError, build
 
 PACE_US = 100_000
-CALM_S = 5.0
+WARM_S_PER_STREAM = 0.0014
+"""A stream has 64 chunks: all are under way, and the first ones answered, before anything is counted."""
 LOAD_S = 10.0
 ANSWER_S = 30.0
 
@@ -40,12 +41,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections (default 10,000)")
     parser.add_argument("--streams", type=int, default=5_000, help="streams at once (default 5,000)")
+    parser.add_argument("--seconds", type=float, default=LOAD_S, help=f"of the streams (default {LOAD_S:g})")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     args = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        found = measure(args.idle, args.streams)
+        found = measure(args.idle, args.streams, args.seconds)
     except (RigError, NotReadyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -56,7 +58,7 @@ def main() -> int:
     return 0
 
 
-def measure(idle: int, streams: int) -> dict[str, float]:
+def measure(idle: int, streams: int, seconds: float) -> dict[str, float]:
     """Start the rig, and a gateway for either, so that neither has the other's memory. Raises `RigError`, `NotReadyError`."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -70,15 +72,15 @@ def measure(idle: int, streams: int) -> dict[str, float]:
             stack.callback(toque.stop)
             toque.start(Path(folder) / name, rig.ports, cores[0])
             toque.work()
-            found |= measure_it(rig, toque, count)
+            found |= measure_it(rig, toque, count, seconds)
             toque.stop()
     return found
 
 
-def measure_idle(rig: Rig, toque: Contender, count: int) -> dict[str, float]:
+def measure_idle(rig: Rig, toque: Contender, count: int, seconds: float) -> dict[str, float]:
     """Open so many connections, each with one answer, and let them be."""
     plain = Case("plain, 1 connection", 1)
-    alone = _load(rig, toque, plain, LOAD_S / 4)
+    alone = _load(rig, toque, plain, seconds / 4)
     before_mb = toque.rss_mb()
     with ExitStack() as stack:
         began = time.monotonic()
@@ -88,14 +90,14 @@ def measure_idle(rig: Rig, toque: Contender, count: int) -> dict[str, float]:
         opened_s = time.monotonic() - began
         held_mb = toque.rss_mb() - before_mb
         used_s = toque.cpu_s()
-        time.sleep(CALM_S)
+        time.sleep(seconds / 2)
         used_s = toque.cpu_s() - used_s
-        beside = _load(rig, toque, plain, LOAD_S / 4)
+        beside = _load(rig, toque, plain, seconds / 4)
     return {
         "idle connections": count,
         "opened and answered, us each": opened_s / count * 1e6,
         "memory, kB an idle connection": held_mb * 1e3 / count,
-        "share of a core while all are idle": used_s / CALM_S,
+        "share of a core while all are idle": used_s / (seconds / 2),
         "request alone, p50 us": alone.total_us[0],
         "request beside them, p50 us": beside.total_us[0],
         "request alone, p99 us": alone.total_us[1],
@@ -103,12 +105,12 @@ def measure_idle(rig: Rig, toque: Contender, count: int) -> dict[str, float]:
     }
 
 
-def measure_streams(rig: Rig, toque: Contender, count: int) -> dict[str, float]:
+def measure_streams(rig: Rig, toque: Contender, count: int, seconds: float) -> dict[str, float]:
     """Hold so many streams, each with a chunk every PACE_US."""
     before_mb = toque.rss_mb()
     began: list[float] = []
     case = Case("streams", count, streams=True, pace_us=PACE_US)
-    figures = rig.load(case, toque.port, 8.0, LOAD_S, lambda: began.append(toque.cpu_s()))
+    figures = rig.load(case, toque.port, 1 + count * WARM_S_PER_STREAM, seconds, lambda: began.append(toque.cpu_s()))
     used_s = toque.cpu_s() - began[0]
     return {
         "streams": count,

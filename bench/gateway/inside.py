@@ -1,6 +1,6 @@
 """What the gateway's own code costs, without sockets: microseconds of user space for a request, and for a chunk.
 
-python bench/gateway/inside.py [--profile]   (about 20 s; the fastest of many batches counts, so a busy machine matters less)
+python bench/gateway/inside.py [--quick] [--profile] [--json FILE]   (about 20 s; the fastest of many batches counts, so a busy machine matters less)
 
 Everything is on, as in service: key, validation, queue, routing over eight replicas, journal ring, metrics, access lines,
 the loop and the settings of the garbage collector.
@@ -39,6 +39,7 @@ from toque.records.metrics import Metrics
 
 REPLICAS = 8
 BATCHES = 40
+QUICK_BATCHES = 3
 BATCH = 250
 CHUNKS = 64
 
@@ -165,7 +166,7 @@ class Bench:
         replica.data_received(end + b"0\r\n\r\n")
 
 
-async def measure(profile: bool) -> dict[str, float]:
+async def measure(batches: int, profile: bool) -> dict[str, float]:
     """Open a gateway without sockets and time it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SocketlessLoop)
@@ -190,15 +191,15 @@ async def measure(profile: bool) -> dict[str, float]:
             "stream of 64 chunks, 1 a read": lambda: bench.stream(stream, 1),
             "stream of 64 chunks, 8 a read": lambda: bench.stream(stream, 8),
         }
-        return {name: await _best_us(name, run, profile) for name, run in runs.items()}
+        return {name: await _best_us(name, run, batches, profile) for name, run in runs.items()}
 
 
-async def _best_us(name: str, run: Callable[[], None], profile: bool) -> float:
+async def _best_us(name: str, run: Callable[[], None], batches: int, profile: bool) -> float:
     """Return the fastest batch's time a run; between batches the loop turns, so that timers and threads get theirs."""
     profiler = cProfile.Profile()
     best_s = float("inf")
     settle_collector()
-    for _ in range(BATCHES):
+    for _ in range(batches):
         if profile:
             profiler.enable()
         began = time.perf_counter()
@@ -227,12 +228,13 @@ def _settings(folder: Path) -> ServiceSpec:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="three batches of each, to see that it works")
     parser.add_argument("--profile", action="store_true", help="show where the time goes, by cProfile")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     args = parser.parse_args()
     os.environ[PORTS] = " ".join(str(port) for port in range(1, REPLICAS + 1))
     with asyncio.Runner(loop_factory=SocketlessLoop) as runner:
-        found = runner.run(measure(args.profile))
+        found = runner.run(measure(QUICK_BATCHES if args.quick else BATCHES, args.profile))
     found["a chunk, 1 a read"] = (found["stream of 64 chunks, 1 a read"] - found["plain request"]) / CHUNKS
     found["a chunk, 8 a read"] = (found["stream of 64 chunks, 8 a read"] - found["plain request"]) / CHUNKS
     for name, us in found.items():
