@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from load import Ending, ask, count, poisson, quantile
+from load import Ending, ask, count, mixed, poisson, quantile
 from service import Service, serving, until
 
 FAKE = """
@@ -74,7 +74,7 @@ def under_load(folder: Path, *, quick: bool) -> Mapping[str, object]:
 
 
 async def _load_and_kill(service: Service, rate: float, seconds: float, each_s: float) -> tuple[Sequence, int]:
-    load = asyncio.create_task(poisson(service.url, rate, seconds, random.Random(1)))
+    load = asyncio.create_task(poisson(rate, seconds, random.Random(1), mixed(service.url)))
     chance, kills = random.Random(2), 0
     while not load.done():
         await asyncio.wait([load], timeout=each_s)

