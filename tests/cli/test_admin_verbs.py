@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from tests.cli.screen import Screen
+from tests.gateway.scripted import answer_plainly, scene
 from toque.cli.exits import Exit
 from toque.gateway.admin import AdminSources, admin_app
 from toque.model.announcement import Reloaded
@@ -170,3 +171,11 @@ def test_where_nothing_listens_the_way_out_is_told(verb: tuple[str, ...], unused
 def test_a_url_that_is_none_is_wrong_usage() -> None:
     screen = Screen()
     assert screen.run("ps", "--admin", "ftp://127.0.0.1:1") == Exit.USAGE
+
+
+async def test_the_api_in_place_of_the_admin_listener_is_recognized() -> None:
+    async with scene(answer_plainly) as story:
+        ended, screen = await _run({}, "ps", "--admin", f"127.0.0.1:{story.gateway.port}")
+    assert ended == Exit.USAGE
+    assert "it is not what this command asks" in screen.said
+    assert "its admin listener (not the API)" in screen.said

@@ -5,9 +5,9 @@ Law: it returns when everything it started is gone. The first signal drains, the
 
 import asyncio
 import gc
-import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -18,6 +18,7 @@ from typing import BinaryIO
 import uvloop
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from toque.app.addresses import take_addresses, taken
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
@@ -42,8 +43,6 @@ from toque.wire.asgi import AsgiHandler
 from toque.wire.server import Server
 from toque.wire.server import serve as listen
 
-ADMIN_OFF = "off"
-
 GC_THRESHOLDS = (50_000, 20, 100)
 """Net new objects before a collection, and how many of those before an older generation is looked at.
 
@@ -65,12 +64,13 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
     raise_file_limit()
     signals = _Signals()
     async with AsyncExitStack() as stack:
+        addresses = stack.enter_context(take_addresses(spec))
         fleet = await stack.enter_async_context(open_fleet(spec, announce))
         metrics = Metrics()
-        gateway = await stack.enter_async_context(_open_gateway(spec, fleet, metrics))
+        gateway = await stack.enter_async_context(_open_gateway(spec, fleet, metrics, addresses.api))
         reloader = Reloader(read_anew, fleet, gateway, metrics, announce)
         stack.push_async_callback(reloader.close)
-        admin = await _open_admin(reloader, fleet, gateway, metrics, stack)
+        admin = await _open_admin(addresses.admin, reloader, fleet, gateway, metrics, stack)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
         watch = PressureWatch(
             ProcessSensor(lambda: reloader.spec.overload.memory_bytes_max),
@@ -141,7 +141,9 @@ class _Signals:
 
 
 @asynccontextmanager
-async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -> AsyncGenerator[Gateway, None]:
+async def _open_gateway(
+    spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics, address: socket.socket
+) -> AsyncGenerator[Gateway, None]:
     async with AsyncExitStack() as stack:
         found = (_open_access_log(spec, stack), _open_recorder(spec.records.traffic, stack))
         logs = [log for log in found if log is not None]
@@ -156,17 +158,21 @@ async def _open_gateway(spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics) -
         )
         stack.push_async_callback(gateway.close)
         try:
-            await gateway.open(split_address(spec.listen))
+            await gateway.open(address)
         except OSError as error:
-            raise _taken(spec.listen, "listen", error) from error
+            raise taken(spec.listen, "listen", error) from error
         yield gateway
 
 
 async def _open_admin(
-    reloader: Reloader, fleet: OpenFleet, gateway: Gateway, metrics: Metrics, stack: AsyncExitStack
+    address: socket.socket | None,
+    reloader: Reloader,
+    fleet: OpenFleet,
+    gateway: Gateway,
+    metrics: Metrics,
+    stack: AsyncExitStack,
 ) -> Server | None:
-    spec = reloader.spec
-    if spec.admin_listen == ADMIN_OFF:
+    if address is None:
         return None
     controller = fleet.controller
     explainer = Explainer(fleet.ring.steps, lambda: set(fleet.models), gateway.recent.find)
@@ -180,9 +186,9 @@ async def _open_admin(
     )
     handler = AsgiHandler(admin_app(sources))
     try:
-        server = await listen(split_address(spec.admin_listen), handler, LimitSpec())
+        server = await listen(address, handler, LimitSpec())
     except OSError as error:
-        raise _taken(spec.admin_listen, "admin_listen", error) from error
+        raise taken(reloader.spec.admin_listen, "admin_listen", error) from error
     stack.push_async_callback(handler.close)
     stack.push_async_callback(server.close)
     return server
@@ -237,14 +243,6 @@ def _expose(collector: ToqueCollector) -> tuple[bytes, str]:
     registry = CollectorRegistry()
     registry.register(collector)
     return generate_latest(registry), CONTENT_TYPE_LATEST
-
-
-def _taken(address: str, setting: str, error: OSError) -> ConfigError:
-    reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text names the address once more
-    return ConfigError(
-        f"cannot listen on {address}: {reason}",
-        fix=f"set {setting} to another address, or end what uses this one",
-    )
 
 
 def _url(address: str, port: int) -> str:

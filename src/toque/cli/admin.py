@@ -7,9 +7,12 @@ import argparse
 from collections.abc import Mapping
 
 from toque.cli.call import Service
+from toque.model.service_spec import ADMIN_MARK
 
 ADMIN_URL = "http://127.0.0.1:8081"
-_ADVICE = "Start one with `toque up`, or name its admin listener with --admin URL."
+_ADVICE = (
+    "Start one with `toque up`, or name its admin listener (not the API) with --admin URL; `toque up` prints both."
+)
 
 
 def add_admin(parser: argparse.ArgumentParser) -> None:
@@ -21,4 +24,4 @@ def add_admin(parser: argparse.ArgumentParser) -> None:
 
 def admin_service(named: str, environment: Mapping[str, str]) -> Service:
     """Return the service to ask."""
-    return Service(named or environment.get("TOQUE_ADMIN_LISTEN") or ADMIN_URL, _ADVICE)
+    return Service(named or environment.get("TOQUE_ADMIN_LISTEN") or ADMIN_URL, _ADVICE, mark=ADMIN_MARK)

@@ -22,11 +22,15 @@ ANSWER_BYTES_MAX = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service at a URL. `advice` is the end of the sentence said when nobody answers there."""
+    """A service at a URL. `advice` is the end of the sentence said when nobody answers there.
+
+    `mark` begins the request ids of all its answers, where that tells it from others; empty where nothing does.
+    """
 
     url: str
     advice: str
     key: Secret | None = None
+    mark: str = ""
 
     def get(self, path: str) -> Mapping[str, object]:
         """Fetch a JSON object. Raises `NotRunningError`, and `UpstreamError` for an answer that is an error."""
@@ -42,12 +46,17 @@ class Service:
         try:
             answer = self._send(connection, method, path, content)
             if answer.status >= 400:
+                self._check_mark(answer)
                 raise _refusal(answer)
             yield answer
         except (http.client.HTTPException, OSError) as error:
             raise UpstreamError("The connection was lost in the middle of an answer. `toque ps` says more.") from error
         finally:
             connection.close()
+
+    def _check_mark(self, answer: http.client.HTTPResponse) -> None:
+        if not answer.headers.get("x-request-id", "").startswith(self.mark):
+            raise ConfigError(f"{self.url} answers, but it is not what this command asks.", fix=self.advice)
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url if "://" in self.url else f"http://{self.url}")

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from toque import __version__
 from toque.model.announcement import Reloaded
 from toque.model.errors import CallerError, ConfigError, InternalError, ToqueError
+from toque.model.service_spec import ADMIN_MARK
 from toque.model.view import FleetView, PoolView, ReplicaView
 from toque.ports import ReplicaStatus
 from toque.wire.errors import encode_error_body
@@ -168,7 +169,11 @@ def _error(error: ToqueError, allow: str = "") -> Response:
 
 
 def _common() -> dict[str, str]:
-    return {"x-request-id": f"adm_{token_hex(8)}", "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return {
+        "x-request-id": f"{ADMIN_MARK}{token_hex(8)}",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
 
 
 def _forbidden(message: str) -> ToqueError:

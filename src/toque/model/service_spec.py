@@ -12,6 +12,9 @@ from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 
+ADMIN_MARK = "adm_"
+"""How the request ids of the admin listener begin, which tells it from the API."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:

@@ -1,0 +1,68 @@
+"""The addresses to listen on, taken before anything is started.
+
+Law: a port that is taken is told before a model is fetched or a replica ordered. A bound address is silent: until somebody
+listens there, the kernel refuses whoever calls.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from toque.config.address import split_address
+from toque.model.errors import ConfigError
+from toque.model.service_spec import ServiceSpec
+
+ADMIN_OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Bound sockets: of the API, and of metrics and admin where the settings want it."""
+
+    api: socket.socket
+    admin: socket.socket | None
+
+
+@contextmanager
+def take_addresses(spec: ServiceSpec) -> Iterator[Addresses]:
+    """Bind what the settings name. Raises `ConfigError` for what cannot be had."""
+    with ExitStack() as stack:
+        api = stack.enter_context(_take(spec.listen, "listen"))
+        wants_admin = spec.admin_listen != ADMIN_OFF
+        admin = stack.enter_context(_take(spec.admin_listen, "admin_listen")) if wants_admin else None
+        yield Addresses(api, admin)
+
+
+def taken(address: str, setting: str, error: OSError) -> ConfigError:
+    """Say which setting names an address that cannot be had, and why."""
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return ConfigError(
+        f"cannot listen on {address}: {reason}",
+        fix=f"set {setting} to another address, or end what uses this one",
+    )
+
+
+def _take(address: str, setting: str) -> socket.socket:
+    """Bind `host:port` (port 0: any free one); of a name with several addresses the first, IPv4 before IPv6."""
+    host, port = split_address(address)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, bindable = min(found, key=lambda one: one[0] != socket.AF_INET)
+        return _bind(family, bindable)
+    except OSError as error:
+        raise taken(address, setting, error) from error
+
+
+def _bind(family: int, address: tuple[str | int, ...] | tuple[int, bytes]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
