@@ -264,3 +264,13 @@ def test_h10_the_real_engine_survives_every_schema_that_passes_the_door(tmp_path
         assert (refused, body["error"]["param"]) == (400, "response_format")
         assert service.ask(max_tokens=4)[0] == 200
         assert service.pids() == [pid]
+
+
+def test_c09_a_key_that_comes_again_gets_the_same_answer_from_a_real_service(service: Service) -> None:
+    once = {"idempotency-key": "order-17"}
+    first, again, other = (
+        call(service.url, "POST", "/v1/chat/completions", request(seed=seed), once) for seed in (1, 1, 2)
+    )
+    assert (first[0], again[0], other[0]) == (200, 200, 422)
+    assert (again[1]["idempotent-replayed"], again[2]) == ("true", first[2])
+    assert json.loads(other[2])["error"]["code"] == "idempotency_mismatch"

@@ -35,6 +35,8 @@ CODES: Mapping[str, Told] = {
     "not_found": Told(404, _BAD, "There is no such address, request or pool."),
     "method_not_allowed": Told(405, _BAD, "The address exists, not for this method; see `allow`."),
     "request_timeout": Told(408, _BAD, "The request did not arrive in time (`limits.header_read_s`)."),
+    "idempotency_in_progress": Told(409, _BAD, "The request with this Idempotency-Key is still being answered."),
+    "idempotency_mismatch": Told(422, _BAD, "This Idempotency-Key was used for another request."),
     "request_too_large": Told(413, _BAD, "The body is larger than `limits.body_bytes_max`."),
     "uri_too_long": Told(414, _BAD, "The URL is longer than `limits.url_bytes_max`."),
     "unsupported_media_type": Told(415, _BAD, "The body is not `application/json`."),

@@ -73,6 +73,9 @@ class Outlet:
             self._connection.write(b"0\r\n\r\n")
         self._connection.finish(closes=self.closes)
 
+    def leave(self) -> None:
+        """The client left: there is nobody to write to."""
+
     def fail(self, error: ToqueError) -> None:
         """Say what went wrong, in the way that is still open, and end.
 

@@ -166,6 +166,7 @@ class Relay:
     def client_left(self) -> None:
         """Nobody waits for the answer: stop the replica first of all."""
         self._drop_attempt()
+        self._outlet.leave()
         self._around.fleet.post(Abandoned(self._ticket_id))
         self._record(CLIENT_LEFT, "abandoned")
 

@@ -14,8 +14,10 @@ import msgspec
 from toque.gateway.auth import Caller, KeyRing
 from toque.gateway.cold import HOT, PROBES, ColdRoutes, allowed_methods, route_label
 from toque.gateway.door import Door, name_request
+from toque.gateway.errand import Errand
 from toque.gateway.outlet import Outlet
 from toque.gateway.relay import Relay
+from toque.gateway.repeats import IDEMPOTENCY_KEY, REPLAYED, KeepingOutlet, Promise, Repeats
 from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
 from toque.gateway.upstreams import Upstreams
@@ -53,6 +55,7 @@ class Gateway:
         self._around = Surroundings(fleet, Upstreams(fleet, limits), limits, metrics, access, self.recent)
         self._server: Server | None = None
         self._strangers = Strangers()
+        self._repeats = Repeats()
         self._closing = asyncio.Event()
         self._is_draining = False
         self._cold = ColdRoutes(fleet.view, self._identify, lambda: self._is_draining)
@@ -125,12 +128,28 @@ class Gateway:
             return None
         try:
             errand = self._door.admit(request, path, request_id, self._fleet.now())
+            if IDEMPOTENCY_KEY in head.headers:
+                return self._answer_once(errand, request, connection)
         except ToqueError as error:
             self._refuse(error, request, connection, request_id)
             return None
         relay = Relay(self._around, errand, Outlet(connection, request_id, is_chunked=not head.is_http_1_0))
         relay.start()
         return relay
+
+    def _answer_once(self, errand: Errand, request: Request, connection: Incoming) -> Exchange | None:
+        """Answer as the same request was answered before, or keep what is answered now. Raises `CallerError`."""
+        head = request.head
+        known = self._repeats.admit(head.headers[IDEMPOTENCY_KEY], errand, request.body, self._around.limits)
+        if isinstance(known, Promise):
+            outlet = KeepingOutlet(connection, errand.request_id, known, is_chunked=not head.is_http_1_0)
+            relay = Relay(self._around, errand, outlet)
+            relay.start()
+            return relay
+        Outlet(connection, errand.request_id, is_chunked=False).answer(known.content_type, REPLAYED, known.body)
+        request_id, route = errand.request_id.decode("ascii"), "/v1" + errand.path
+        self._around.record(Served(request_id, route, 200, "replayed", tenant=errand.tenant, model=errand.ask.model))
+        return None
 
     def _identify(self, request: Request) -> Caller:
         """Ask the door that is there now: a reload puts up another."""

@@ -57,6 +57,21 @@ class LimitSpec:
     bad_key_addresses_max: int = setting(
         10_000, Setting("Addresses whose unknown keys are counted, the latest ones; about 250 bytes each.", minimum=1)
     )
+    idempotency_s: float = setting(
+        86_400.0,
+        Setting("An answer to a request with an Idempotency-Key is kept this long: a day, as elsewhere.", "s", above=0),
+    )
+    idempotency_answers_max: int = setting(
+        10_000, Setting("Such answers kept at most; the oldest go first.", minimum=0)
+    )
+    idempotency_bytes_max: int = setting(
+        64 * 2**20,
+        Setting(
+            "Bytes of such answers at most; one larger than `stream_buffer_bytes` is not kept at all.",
+            "bytes",
+            minimum=0,
+        ),
+    )
     connect_s: float = setting(2.0, Setting("Connecting to a replica may take this long.", "s", above=0))
     ttft_s: float = setting(60.0, Setting("Dispatch to the first byte of an answer.", "s", above=0))
     inter_token_s: float = setting(30.0, Setting("Gap between two pieces of an answer.", "s", above=0))

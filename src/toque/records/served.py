@@ -7,7 +7,7 @@ import msgspec
 
 
 class Served(msgspec.Struct, gc=False, rename={"service_class": "class"}):
-    """`outcome` is `ok`, `abandoned` or the code of the error that was answered.
+    """`outcome` is `ok`, `abandoned`, `replayed` (a kept answer) or the code of the error that was answered.
 
     `model` is empty when the request named none that exists; `ticket`, `replica` and `attempts` are 0 when it got none.
     After a fallback `model` is the one that answered, `asked` the one that was asked, `fallback` the cause.
