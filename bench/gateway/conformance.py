@@ -34,14 +34,14 @@ ENGINE = "engine"
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The fake engine that stands behind every gateway."""
+    """The fake engine that stands behind every gateway, under two ports: some routers want two replicas at least."""
 
-    port: int
+    ports: tuple[int, int]
 
     @property
     def metrics(self) -> str:
         """Where it says what it works on."""
-        return f"http://127.0.0.1:{self.port}/metrics"
+        return f"http://127.0.0.1:{self.ports[0]}/metrics"
 
 
 def main() -> int:
@@ -72,11 +72,11 @@ def _tried(name: str, only: Sequence[str]) -> Found:
     print(f"trying {name}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder, _upstream() as upstream:
         if name == ENGINE:
-            return _kit(upstream.port, upstream.metrics, only, {})
+            return _kit(upstream.ports[0], upstream.metrics, only, {})
         subject: Contender = SUBJECTS[name]()
         subject.first = _short(subject.first)
         try:
-            subject.start(Path(folder) / name, [upstream.port], min(os.sched_getaffinity(0)))
+            subject.start(Path(folder) / name, upstream.ports, min(os.sched_getaffinity(0)))
             subject.work()
             key = {"TOQUE_KEY": KEY} if name in KEYED else {}
             return _kit(subject.port, getattr(subject, "metrics", upstream.metrics), only, key)
@@ -94,13 +94,20 @@ def _short(request: bytes) -> bytes:
 
 @contextmanager
 def _upstream() -> Iterator[Upstream]:
-    argv = [sys.executable, "-m", "toque.testing", "engine", "--model", MODEL]
     speed = ["--tokens", "100000", "--ttft", "0.05", "--gap", "0.002"]
-    process = subprocess.Popen([*argv, *speed], stdout=subprocess.PIPE, process_group=0)
+    with _testing("engine", "--model", MODEL, *speed) as port, _testing("proxy", "--to", f"127.0.0.1:{port}") as second:
+        yield Upstream((port, second))
+
+
+@contextmanager
+def _testing(*arguments: str) -> Iterator[int]:
+    """Run a part of `toque.testing`; its port."""
+    argv = [sys.executable, "-m", "toque.testing", *arguments]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, process_group=0)
     try:
         assert process.stdout is not None
         url: str = json.loads(process.stdout.readline())["url"]
-        yield Upstream(int(url.removesuffix("/v1").rpartition(":")[2]))
+        yield int(url.removesuffix("/v1").rpartition(":")[2])
     finally:
         processes.end(process)
 
