@@ -33,6 +33,8 @@ class Contender(ABC):
     """It is not asked to serve more: some work for minutes at requests whose clients have left."""
 
     def __init__(self) -> None:
+        self.first = CASES[0].request()
+        """What it is asked until it answers."""
         self.port = 0
         self.idle_rss_mb = 0.0
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,7 +103,7 @@ class Contender(ABC):
             os.killpg(self._process.pid, number)
 
     def _answers(self) -> bool:
-        head, _, body = CASES[0].request().partition(b"\r\n\r\n")
+        head, _, body = self.first.partition(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
         connection = HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:

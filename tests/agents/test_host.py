@@ -159,6 +159,7 @@ async def test_it_tells_its_model_its_health_and_its_counters(replica: Replica) 
     [
         (b"", "invalid_json"),
         (b"{", "invalid_json"),
+        (b'{"messages":[{"role":"user","content":"\xff"}]}', "invalid_json"),
         (b"[]", "invalid_value"),
         (b"[" * 100_000, "invalid_value"),
         (b"{}", "invalid_value"),

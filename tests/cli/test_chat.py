@@ -6,17 +6,16 @@ import pty
 import select
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.cli.screen import Screen
 from toque.cli.exits import Exit
+from toque.testing import Answer, FakeEngine, in_background
 
 
 def _chunk(text: str) -> bytes:
@@ -31,41 +30,33 @@ _DONE = b"data: [DONE]\n\n"
 class Api:
     """What it answers and what it was asked."""
 
-    url: str = ""
+    engine: FakeEngine | None = None
     status: int = 200
     body: bytes = b": waiting\n\n" + _chunk("Because of ") + _chunk("scattering.") + _USAGE + _DONE
-    asked: list[dict[str, object]] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        assert self.engine is not None
+        return f"http://{self.engine.host}:{self.engine.port}"
+
+    @property
+    def asked(self) -> list[dict[str, object]]:
+        assert self.engine is not None
+        return [json.loads(received.body) for received in self.engine.requests if received.body]
+
+    @property
+    def keys(self) -> set[str]:
+        assert self.engine is not None
+        return {received.fields.get("authorization", "") for received in self.engine.requests}
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
     api = Api()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(200, b'{"data": [{"id": "first"}, {"id": "second"}]}')
-
-        def do_POST(self) -> None:
-            api.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self._answer(api.status, api.body)
-
-        def _answer(self, status: int, body: bytes) -> None:
-            api.keys.append(self.headers.get("authorization", ""))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        api.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    models = Answer(pieces=[b'{"data": [{"id": "first"}, {"id": "second"}]}'])
+    with in_background(FakeEngine(lambda asked: Answer(api.status, [api.body]) if asked.body else models)) as engine:
+        api.engine = engine
         yield api
-        server.shutdown()
-        thread.join()
 
 
 def test_one_question_is_asked_of_the_first_model_and_its_answer_is_data(api: Api, screen: Screen) -> None:
@@ -103,13 +94,13 @@ def test_json_gives_the_whole_answer_with_its_usage(api: Api, screen: Screen) ->
 def test_the_key_is_read_from_a_file_and_never_shown(api: Api, screen: Screen, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("tq_live_secret\n")
     screen.run("chat", "Why?", "--url", api.url, "--key-file", str(tmp_path / "key"))
-    assert set(api.keys) == {"Bearer tq_live_secret"}
+    assert api.keys == {"Bearer tq_live_secret"}
     assert "tq_live_secret" not in screen.shown + screen.said
 
 
 def test_the_key_may_stand_in_the_environment(api: Api) -> None:
     Screen({"TOQUE_KEY": "tq_live_other"}).run("chat", "Why?", "--url", api.url)
-    assert set(api.keys) == {"Bearer tq_live_other"}
+    assert api.keys == {"Bearer tq_live_other"}
 
 
 def test_an_error_in_the_middle_of_a_stream_fails_the_command_with_its_words(api: Api, screen: Screen) -> None:

@@ -480,6 +480,29 @@ async def test_r04_silence_from_the_start_is_a_504_and_the_call_is_closed() -> N
 # ---- the client leaves -----------------------------------------------------------------------------------------------
 
 
+async def test_c07_streams_cut_at_once_leave_no_task_and_no_ticket_behind() -> None:
+    crowd = 200
+
+    async def go_on(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.chunk(TOKENS[0])
+        await exchange.gone()
+
+    async with scene(go_on) as story:
+        before = len(asyncio.all_tasks())
+        async with contextlib.AsyncExitStack() as stack:
+            leavers = [await stack.enter_async_context(raw(story.gateway.port)) for _ in range(crowd)]
+            for leaver in leavers:
+                leaver.send(post(STREAM))
+            for leaver in leavers:
+                await leaver.head()
+            for leaver in leavers:
+                leaver.writer.transport.abort()
+            await until(lambda: len(story.fleet.events) == crowd)
+        assert {type(event) for event in story.fleet.events} == {Abandoned}
+        await until(lambda: len(asyncio.all_tasks()) == before)
+
+
 @pytest.mark.parametrize("body", [HELLO, STREAM])
 @pytest.mark.parametrize("stage", ["before the first byte", "in the middle"])
 async def test_c03_and_c04_a_client_that_leaves_stops_the_replica_within_200_ms(

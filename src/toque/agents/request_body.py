@@ -143,7 +143,7 @@ def decode_body(body: bytes, shape: type[_Shape]) -> _Shape:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.ValidationError, RecursionError) as error:
         raise CallerError(f"The request body is not valid: {error}.") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CallerError(f"The request body is not JSON: {error}.", code="invalid_json") from error
 
 

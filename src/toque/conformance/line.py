@@ -61,8 +61,9 @@ class Line:
             raise ClosedError from error
 
     def end_sending(self) -> None:
-        """Close our half: the target reads an end, and may still answer."""
-        self._writer.write_eof()
+        """Close our half: the target reads an end, and may still answer; harmless where it has closed already."""
+        with suppress(OSError):
+            self._writer.write_eof()
 
     def leave(self) -> None:
         """Go without a word, as a process that died (RST)."""

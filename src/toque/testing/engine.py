@@ -28,9 +28,6 @@ PROBES = frozenset({b"/health", b"/metrics"})
 """Paths that are never scripted: whoever looks after the engine shall see it as it is."""
 NATURAL = Answer()
 
-Script: TypeAlias = Iterable[Answer] | Callable[[Request], Answer]
-"""Answers in the order of the requests, then natural ones for ever; or a function of the request."""
-
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -40,6 +37,10 @@ class Received:
     target: str
     fields: dict[str, str]
     body: bytes
+
+
+Script: TypeAlias = Iterable[Answer] | Callable[[Received], Answer]
+"""Answers in the order of the requests, then natural ones for ever; or a function of the request."""
 
 
 class FakeEngine:
@@ -111,8 +112,9 @@ class FakeEngine:
     def _handle(self, request: Request, connection: Incoming) -> Exchange:
         if request.head.path in PROBES:
             return self._natural(request, connection)
-        self.requests.append(_received(request))
-        answer = self._next(request)
+        received = _received(request)
+        self.requests.append(received)
+        answer = self._next(received)
         if answer.is_natural and not answer.delay_s:
             return self._natural(request, connection)
         play = Play(answer, connection, self._ended, lambda: self._natural(request, connection))
@@ -124,7 +126,7 @@ class FakeEngine:
         self.abandoned_count += is_abandoned
 
 
-def _following(script: Script) -> Callable[[Request], Answer]:
+def _following(script: Script) -> Callable[[Received], Answer]:
     if callable(script):
         return script
     answers: Iterator[Answer] = iter(script)
