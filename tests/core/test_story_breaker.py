@@ -313,7 +313,7 @@ def test_u01_a_busy_replica_is_left_alone_as_long_as_it_asked_and_nothing_is_cou
     story.at(1.0, arrival(1))
     effects = story.at(1.0, busy(1, 2.0))
     assert turns(effects) == [(1, PAUSED)]
-    assert routes(effects) == [(1, 2)]
+    assert routes(story.until(1.15)) == [(1, 2)], "after a rest"
     assert routes(story.at(2.0, arrival(2), arrival(3))) == [(2, 2), (3, 2)]
     assert turns(story.until(3.0)) == [(1, CLOSED)]
     assert routes(story.at(3.0, arrival(4))) == [(4, 1)]
