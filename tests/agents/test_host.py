@@ -1,6 +1,7 @@
 """The host: a class of somebody's own becomes a replica, locked, counted and ended like any other."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -42,11 +43,17 @@ class Parrot:
         said = context.messages[-1].content
         if said == "break":
             raise ValueError("a bug of the parrot")
+        if said == "think":
+            await asyncio.Event().wait()
+        if said == "how long":
+            said = str(context.timeout_s)
         top_k = context.sampling.extra.get("top_k", "")
         return Completion(f"{said}{self._tail}{top_k}", FinishReason.STOP, Usage(1, 2))
 
     async def stream(self, context):
         said = context.messages[-1].content
+        if said == "think":
+            await asyncio.Event().wait()
         if said == "early":
             raise UpstreamError("no engine")
         yield Delta(said)
@@ -114,13 +121,16 @@ async def test_a_class_of_ones_own_answers(replica: Replica, agent: ReplicaAgent
     await agent.close()
 
 
-async def post(replica: Replica, path: str, body: bytes, secret: str | None = None) -> tuple[int, str]:
+async def post(
+    replica: Replica, path: str, body: bytes, secret: str | None = None, timeout_ms: str = ""
+) -> tuple[int, str]:
     def call() -> tuple[int, str]:
         key = replica.endpoint.key
         assert key is not None
         connection = HTTPConnection(replica.endpoint.host, replica.endpoint.port, timeout=5)
         authorization = f"Bearer {key.reveal() if secret is None else secret}"
-        connection.request("POST", path, body, {"authorization": authorization, "content-type": "application/json"})
+        fields = {"authorization": authorization, "content-type": "application/json"}
+        connection.request("POST", path, body, fields | ({"x-toque-timeout-ms": timeout_ms} if timeout_ms else {}))
         answer = connection.getresponse()
         text = answer.read().decode()
         connection.close()
@@ -185,6 +195,20 @@ async def test_an_engine_that_fails_before_the_first_piece_has_a_status(agent: R
 async def test_an_engine_that_fails_later_ends_the_stream_as_a_failure(agent: ReplicaAgent, text: str) -> None:
     with pytest.raises(UpstreamError):
         await stream_of(agent, text)
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+async def test_c11_what_nobody_waits_for_any_more_is_cancelled(replica: Replica, stream: str) -> None:
+    body = b'{"messages":[{"role":"user","content":"think"}],"stream":%b}' % stream.encode()
+    status, text = await post(replica, "/v1/chat/completions", body, timeout_ms="100")
+    assert (status, json.loads(text)["error"]["code"]) == (504, "deadline_exceeded")
+
+
+async def test_a_class_learns_how_long_it_is_waited_for(replica: Replica) -> None:
+    body = b'{"messages":[{"role":"user","content":"how long"}]}'
+    for said, heard in (("1500", "1.5"), ("soon", "600.0"), ("", "600.0")):
+        _, text = await post(replica, "/v1/chat/completions", body, timeout_ms=said)
+        assert f'"content":"{heard}' in text
 
 
 async def test_a_bug_of_the_class_is_told_by_its_kind_and_ends_nothing(replica: Replica) -> None:

@@ -78,7 +78,12 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             stable_window_s=st.sampled_from([1.0, 20.0]),
         ),
         restart=st.builds(RestartSpec, crash_loop_failures=st.integers(2, 3)),
-        retry=st.builds(RetrySpec, attempts_max=st.integers(0, 2), budget_min=st.integers(0, 3)),
+        retry=st.builds(
+            RetrySpec,
+            attempts_max=st.integers(0, 2),
+            budget_min=st.integers(0, 3),
+            backoff_s=st.sampled_from([0.0, 0.1, 5.0]),
+        ),
         breaker=st.builds(
             BreakerSpec,
             failures_in_a_row=st.integers(1, 3),

@@ -160,3 +160,15 @@ def test_deadlines_of_those_who_left_are_forgotten() -> None:
         line.leave(passing)
     assert len(line._deadlines) <= 2 * len(line) + 64
     assert line.next_deadline() == 1.0
+
+
+def test_who_rests_beside_the_line_is_looked_at_when_that_is_due_and_then_stands_at_its_front() -> None:
+    line = Line(QueueSpec())
+    first, rested = journey(1, wait_s=100.0), journey(2, wait_s=50.0)
+    line.join(first)
+    line.rest(rested, 5.0)
+    assert (len(line), line.next_deadline(), line.waiting()) == (1, 5.0, [first, rested])
+    line.stay(rested, 3.0)
+    assert line.next_deadline() == 3.0
+    assert line.due(3.0) == [rested]
+    assert line.take(3.0) is rested

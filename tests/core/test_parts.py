@@ -14,6 +14,7 @@ from toque.core.journey import Journey
 from toque.core.lifecycle import COMING, LIVE, TABLE, Step, follow
 from toque.core.replica import Replica
 from toque.core.retry import NOT_SENT_EXTRA, RetryBudget
+from toque.core.roster import Roster
 from toque.core.routing.least_loaded import LeastLoaded
 from toque.model.messages import Desired, Observation
 from toque.model.resources import Resources
@@ -147,14 +148,21 @@ def test_whatever_a_policy_wants_the_guard_keeps_its_bounds(
 def test_retries_never_exceed_what_the_budget_allows(
     attempts_max: int, budget_min: int, steps: list[tuple[int, FailureKind | None, int]]
 ) -> None:
-    budget = RetryBudget(RetrySpec(attempts_max, budget_ratio=0.2, budget_min=budget_min))
+    roster = Roster(PoolSpec("chat"), LeastLoaded())
+    roster.ready = 2
+    replica = Replica(1, slots=3, footprint=Resources(), breaker=Breaker(BreakerSpec()), now=0.0)
+    budget = RetryBudget(RetrySpec(attempts_max, budget_ratio=0.2, budget_min=budget_min), roster)
+    reached = 0
     journeys = {i: Journey(Ticket(i, "chat", 1e9), 0.0) for i in range(10)}
-    for i, kind, in_flight in steps:
+    for arrivals, (i, kind, in_flight) in enumerate(steps):
         journey, before = journeys[i], budget.live
+        roster.in_flight = in_flight
         if kind is None:
             budget.ended(journey)
             journeys[i] = Journey(Ticket(i, "chat", 1e9), 0.0)
-        elif budget.spend(journey, kind, in_flight):
+        elif budget.spend(journey, kind, replica, arrivals):
+            reached += kind is not FailureKind.NOT_SENT
+            assert reached <= budget_min + arrivals / 5
             assert kind not in {FailureKind.TIMEOUT, FailureKind.INVALID}
             assert budget.live == before or budget.live <= max(budget_min, in_flight // 5)
             assert journey.retries <= attempts_max + (NOT_SENT_EXTRA if attempts_max else 0)

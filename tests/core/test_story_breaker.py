@@ -1,10 +1,12 @@
 """Stories of trust: breakers open, rest and close again; busy replicas are left alone; slow ones are ejected."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.story import Story, arrival, only, refusals, routes, warm
+from tests.core.story import Story, arrival, only, refusals, routes, starts, warm
 from toque.core.breaker import RESTING, TABLE, Breaker, Turn
 from toque.core.snapshot import view_fleet
 from toque.model.messages import (
@@ -19,6 +21,8 @@ from toque.model.messages import (
     Refuse,
     ReplicaFailed,
     ReplicaHealthy,
+    ReplicaStopped,
+    StopReplica,
 )
 from toque.model.spec import BreakerSpec, EjectionSpec, PoolSpec, QueueSpec, ReplicaBounds, RetrySpec
 from toque.model.ticket import FailureKind
@@ -157,6 +161,13 @@ def test_u05_a_callers_own_error_never_counts() -> None:
         assert turns(story.at(float(ticket), Finished(ticket))) == []
 
 
+def test_u05_an_upstream_that_does_not_accept_our_key_does_not_fail() -> None:
+    story = warm(chat())
+    for ticket in range(1, 30):
+        story.at(float(ticket), arrival(ticket))
+        assert turns(story.at(float(ticket), Failed(ticket, FailureKind.DENIED))) == []
+
+
 def test_a_request_whose_own_time_was_up_blames_nobody() -> None:
     story = warm(chat())
     for ticket in range(1, 8):
@@ -271,6 +282,31 @@ def test_a_probe_that_is_lost_opens_the_breaker_whoever_was_lost_before() -> Non
     assert turns(story.at(12.1, Failed(6, FailureKind.LOST), Failed(100, FailureKind.LOST))) == [(1, OPEN)]
 
 
+def silent(story: Story, now: float) -> list[Effect]:
+    """Five requests in a row get no answer, and the health page is well each time; returns the effects of the last word."""
+    for ticket in range(1, 6):
+        story.at(now + ticket, arrival(ticket))
+        story.at(now + ticket, Failed(ticket, FailureKind.TIMEOUT))
+        effects = story.at(now + ticket, ReplicaHealthy(1))
+    return effects
+
+
+def test_r04_a_replica_of_ours_that_answers_its_health_page_but_no_request_is_replaced() -> None:
+    story = warm(chat())
+    effects = silent(story, 10.0)
+    assert only(effects, StopReplica) == [StopReplica(1, "it answers its health page but no request")]
+    assert refusals(story.at(15.1, arrival(100))) == [], "another one is on its way"
+    story.at(15.2, ReplicaStopped(1))
+    assert starts(story.until(15.5)) == [2]
+    assert routes(story.ready(18.0, 2)) == [(100, 2)]
+
+
+def test_a_silent_upstream_that_is_not_ours_is_only_left_alone() -> None:
+    story = warm(replace(chat(), elastic=False))
+    assert only(silent(story, 10.0), StopReplica) == []
+    assert states(story) == [OPEN]
+
+
 def test_an_open_breaker_is_gone_with_its_replica() -> None:
     story = opened()
     story.at(2.0, ReplicaFailed(1, FailureCause.EXITED, "it died"))
@@ -313,7 +349,7 @@ def test_u01_a_busy_replica_is_left_alone_as_long_as_it_asked_and_nothing_is_cou
     story.at(1.0, arrival(1))
     effects = story.at(1.0, busy(1, 2.0))
     assert turns(effects) == [(1, PAUSED)]
-    assert routes(effects) == [(1, 2)]
+    assert routes(story.until(1.15)) == [(1, 2)], "after a rest"
     assert routes(story.at(2.0, arrival(2), arrival(3))) == [(2, 2), (3, 2)]
     assert turns(story.until(3.0)) == [(1, CLOSED)]
     assert routes(story.at(3.0, arrival(4))) == [(4, 1)]

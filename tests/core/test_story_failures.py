@@ -100,13 +100,44 @@ def test_a_retry_avoids_the_replica_that_failed_where_there_is_another() -> None
     assert routes(story.at(3.0, arrival(4))) == [(4, 1)]
     story.at(3.0, arrival(5))
     story.at(4.0, Finished(5))
-    assert routes(story.at(5.0, Failed(4, FailureKind.ERROR))) == [(4, 2)]
+    assert routes(story.at(5.0, Failed(4, FailureKind.ERROR))) == []
+    assert routes(story.until(5.15)) == [(4, 2)]
 
 
 def test_a_retry_takes_the_same_replica_where_there_is_no_other() -> None:
     story = warm(chat(replicas=1))
     story.at(1.0, arrival(1))
-    assert story.at(2.0, Failed(1, FailureKind.BUSY)) == [Dispatch(1, 1)]
+    assert story.at(2.0, Failed(1, FailureKind.ERROR)) == []
+    assert routes(story.until(2.15)) == [(1, 1)]
+
+
+def test_what_failed_together_does_not_come_back_together() -> None:
+    story = warm(chat(slots=20))
+    story.at(1.0, *map(arrival, range(1, 9)))
+    story.at(2.0, *(Failed(ticket, FailureKind.ERROR) for ticket in range(1, 9) if story.ledger.where[ticket] == 1))
+    story.until(3.0)
+    again = {round(now, 3): routes(effects) for now, _, effects in story.journal if now > 2.0 and routes(effects)}
+    assert len(again) == 4
+    assert all(2.05 <= now <= 2.15 for now in again)
+
+
+def test_a_busy_replica_is_not_asked_again_by_the_same_request() -> None:
+    story = warm(chat(replicas=1))
+    story.at(1.0, arrival(1))
+    assert refusals(story.at(2.0, Failed(1, FailureKind.BUSY))) == [(1, "upstream_lost")]
+
+
+def test_a_request_that_rests_may_leave_run_out_of_time_or_be_refused_with_its_pool() -> None:
+    story = warm(chat(replicas=1))
+    story.at(1.0, arrival(1), arrival(2, deadline=2.04))
+    story.at(2.0, Failed(1, FailureKind.ERROR), Failed(2, FailureKind.ERROR))
+    assert refusals(story.until(2.04)) == [(2, "deadline_exceeded")]
+    assert story.at(2.04, Abandoned(1)) == []
+    assert story.fleet.pools["chat"].line.next_deadline() == float("inf")
+    story.at(3.0, arrival(3))
+    story.at(3.0, Failed(3, FailureKind.ERROR))
+    effects = story.at(3.0, death(1, FailureCause.INVALID_MODEL))
+    assert refusals(effects) == [(3, "no_healthy_replica")]
 
 
 @pytest.mark.parametrize("kind", [FailureKind.TIMEOUT, FailureKind.INVALID])
@@ -131,7 +162,7 @@ def test_without_attempts_nothing_is_tried_again() -> None:
 
 
 def test_o03_an_exhausted_budget_stops_retries_until_one_of_them_ends() -> None:
-    story = warm(chat(slots=10, retry=RetrySpec(budget_min=1, budget_ratio=0.2)))
+    story = warm(chat(slots=10, retry=RetrySpec(budget_min=1, budget_ratio=0.2, backoff_s=0.0)))
     story.at(1.0, *map(arrival, range(1, 11)))  # ten in flight allow two retries
     error = [Failed(ticket, FailureKind.ERROR) for ticket in range(11)]
     assert routes(story.at(2.0, error[1], error[2])) == [(1, 2), (2, 1)]
@@ -140,6 +171,31 @@ def test_o03_an_exhausted_budget_stops_retries_until_one_of_them_ends() -> None:
     assert refusals(story.at(5.0, error[4])) == [(4, "upstream_lost")], "eight in flight allow one"
     story.at(6.0, Abandoned(2))
     assert len(routes(story.at(7.0, error[5]))) == 1
+
+
+def test_o03_in_a_retry_storm_replicas_see_at_most_a_fifth_more_than_clients_send() -> None:
+    story = warm(chat(slots=50, replicas=4))
+    asked = answers = 0
+    for beat in range(200):  # clients ask again at once whatever they hear; every third attempt fails
+        story.at(beat * 0.1, *map(arrival, range(asked + 1, asked + 11)))
+        asked += 10
+        for ticket in [ticket for ticket, replica in story.ledger.where.items() if replica]:
+            answers += 1
+            story.at(beat * 0.1 + 0.01, Finished(ticket, 0.01) if answers % 3 else Failed(ticket, FailureKind.ERROR))
+    attempts = sum(len(routes(effects)) for _, _, effects in story.journal)
+    assert asked == 2000
+    assert 1.1 * asked < attempts <= 1.2 * asked + 10, "and the ten that are always allowed"
+
+
+def test_o03_the_death_of_a_replica_with_many_requests_finds_retries_saved_up() -> None:
+    story = warm(chat(slots=100, replicas=2))
+    story.at(0.0, *map(arrival, range(1, 201)))
+    story.at(1.0, *(Finished(ticket, 0.1) for ticket in range(1, 101)))
+    story.at(2.0, *map(arrival, range(201, 301)))
+    mine = [ticket for ticket, replica in story.ledger.where.items() if replica == 1]
+    assert len(mine) == 100
+    effects = story.at(3.0, *map(lost, mine), death(1))
+    assert len(refusals(effects)) == 67, "of 200 in flight a fifth may be tried again, and of those left"
 
 
 def test_a_retry_gets_a_new_wait_but_not_a_new_deadline() -> None:

@@ -397,6 +397,29 @@ async def test_r03_a_replica_that_went_between_grant_and_call_was_never_sent_any
     assert story.fleet.events[0] == Failed(1, FailureKind.NOT_SENT)
 
 
+async def test_c11_a_replica_is_told_how_long_the_client_still_waits() -> None:
+    async with scene(answer_plainly) as story:
+        story.ask(HELLO, fields="x-toque-timeout-ms: 5000\r\n")
+        assert (await story.client.answer()).status == 200
+        (line,) = [line for line in story.requests[0].head.split("\r\n") if line.startswith("x-toque-timeout-ms: ")]
+        assert 4000 < int(line.partition(": ")[2]) <= 5001
+
+
+async def test_c11_a_replica_that_keeps_to_the_deadline_is_not_blamed() -> None:
+    async def give_up(exchange: Exchange) -> None:
+        left_ms = int(exchange.head.partition("x-toque-timeout-ms: ")[2].partition("\r\n")[0])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_ms / 1000):
+                await exchange.gone()
+        await exchange.answer({"error": {"message": "too late"}}, 504)
+
+    async with scene(give_up, answer_plainly) as story:
+        story.ask(HELLO, fields="x-toque-timeout-ms: 60\r\n")
+        reply = await story.client.answer()
+        assert (reply.status, reply.error["code"]) == (504, "deadline_exceeded")
+    assert story.fleet.events == [Abandoned(1)]
+
+
 async def test_u02_an_empty_account_is_told_without_a_retry() -> None:
     async def empty(exchange: Exchange) -> None:
         await exchange.answer({"error": {"message": "pay", "code": "insufficient_quota"}}, 429)

@@ -150,7 +150,12 @@ class Laws:
     def _check_turn(self, ticket: Ticket, now: float) -> None:
         """Whose turn it is: in time, in order within a class, and batch no more often than its share."""
         assert now < ticket.deadline, f"{ticket.id} is dispatched after its deadline"
-        in_line = [number for number, replica in self.open.items() if replica is None and number not in self._gave_up]
+        journeys = self._fleet.journeys
+        resting = {
+            number for number, journey in journeys.items() if journey.replica_id is None and journey.not_before > now
+        }
+        away = self._gave_up | resting
+        in_line = [number for number, replica in self.open.items() if replica is None and number not in away]
         waiting = [self._tickets[number] for number in in_line]
         rivals = [other for other in waiting if other.pool == ticket.pool and other.id != ticket.id]
         fresh = [o.id for o in rivals if o.service_class is ticket.service_class and o.id not in self._tried]

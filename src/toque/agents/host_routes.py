@@ -3,12 +3,14 @@
 Law: every route wants the bearer secret. A client that leaves cancels the agent's task at once (`wire.asgi` does that).
 """
 
+import asyncio
 import hmac
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from itertools import count
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 from starlette.applications import Starlette
@@ -29,18 +31,22 @@ from toque.agents.request_body import (
     encode_json,
 )
 from toque.model.agent_spec import Secret
-from toque.model.errors import CallerError, InternalError, ToqueError
+from toque.model.errors import CallerError, InternalError, ToqueError, UpstreamError
 from toque.model.inference import Delta, Json, PromptContext, Usage
 from toque.ports import InferenceAgent
 from toque.wire.errors import encode_error_body, encode_error_event, retry_fields
 
 PREFIX = "/v1"
+TIMEOUT_DIGITS_MAX = 12
 METRICS = """\
 # TYPE toque_agent_tokens_decoded_total counter
 toque_agent_tokens_decoded_total {tokens}
 # TYPE toque_agent_requests_in_flight gauge
 toque_agent_requests_in_flight {in_flight}
 """
+
+
+_Answer = TypeVar("_Answer")
 
 
 @runtime_checkable
@@ -119,12 +125,12 @@ class HostRoutes:
     async def answer(self, request: Request) -> Response:
         """Chat and completions."""
         body = decode_request(await request.body())
-        context = context_of(body)
+        context = replace(context_of(body), timeout_s=_timeout_s(request))
         chat = context.prompt is None
         if body.stream:
             return await self._stream(context, body, chat=chat)
         with self._counted():
-            completion = await self._agent.generate(context)
+            completion = await _in_time(self._agent.generate(context), _deadline(context))
         self._told(completion.usage)
         return Response(encode_completion(completion, self._head(), chat=chat), media_type="application/json")
 
@@ -134,7 +140,8 @@ class HostRoutes:
         body = decode_body(await request.body(), EmbeddingBody)
         texts = [body.input] if isinstance(body.input, str) else body.input
         with self._counted():
-            vectors = await self._agent.embed(texts)
+            deadline = asyncio.get_running_loop().time() + _timeout_s(request)
+            vectors = await _in_time(self._agent.embed(texts), deadline)
         tokens = sum(len(text.split()) for text in texts)
         return Response(encode_embeddings(vectors, self._model, tokens), media_type="application/json")
 
@@ -166,7 +173,7 @@ class HostRoutes:
         with self._counted():
             try:
                 async with aclosing(self._agent.stream(context)) as deltas:
-                    async for last in deltas:
+                    async for last in _each_in_time(deltas, _deadline(context)):
                         yield _event(encode_chunk(last, head, chat=chat))
                         has_begun = True
             except ToqueError as error:
@@ -212,6 +219,35 @@ async def _joined(first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGen
     yield first
     async for event in events:
         yield event
+
+
+def _timeout_s(request: Request) -> float:
+    """How long the gateway will wait for the whole answer: what it says, else what its own clients get."""
+    said = request.headers.get("x-toque-timeout-ms", "")
+    return int(said) / 1000 if said.isdecimal() and len(said) <= TIMEOUT_DIGITS_MAX else PromptContext().timeout_s
+
+
+def _deadline(context: PromptContext) -> float:
+    return asyncio.get_running_loop().time() + context.timeout_s
+
+
+async def _in_time(answer: Awaitable[_Answer], deadline: float) -> _Answer:
+    """Cancel what nobody waits for any more. Raises `UpstreamError` (504)."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await answer
+    except TimeoutError as error:
+        message = "The deadline of this request passed before its answer was complete."
+        raise UpstreamError(message, status=504, code="deadline_exceeded") from error
+
+
+async def _each_in_time(deltas: AsyncGenerator[Delta, None], deadline: float) -> AsyncGenerator[Delta, None]:
+    """The same for pieces: each is waited for by whoever asks, so that no time limit spans two tasks."""
+    while True:
+        try:
+            yield await _in_time(anext(deltas), deadline)
+        except StopAsyncIteration:
+            return
 
 
 def _event(content: bytes) -> bytes:

@@ -91,7 +91,13 @@ class HttpAgent:
     @asynccontextmanager
     async def _call(self, path: str, body: bytes, deadline: float, media_type: str) -> AsyncIterator[Reply]:
         """Yield the reply once it is known to be a good one; leaving the block closes the call."""
-        headers = {"content-type": "application/json", "accept": media_type, "accept-encoding": "identity"}
+        left_s = deadline - asyncio.get_running_loop().time()
+        headers = {
+            "content-type": "application/json",
+            "accept": media_type,
+            "accept-encoding": "identity",
+            "x-toque-timeout-ms": str(max(1, int(left_s * 1000))),
+        }
         async with AsyncExitStack() as stack:
             with _as_timeout():
                 async with asyncio.timeout_at(deadline):

@@ -44,7 +44,8 @@ class Breaker:
     """State and memory of one breaker. Times are seconds of the fleet's clock.
 
     `is_alert` is false while it is closed and no failure is remembered: then successes need not be told. `until` is when a
-    resting one has rested (inf: it does not rest), `probe` the ticket that half-open has let through.
+    resting one has rested (inf: it does not rest), `probe` the ticket that half-open has let through. `is_silent`: it opened
+    because a request got no answer at all.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Breaker:
         "_spec",
         "_window_ends_at",
         "is_alert",
+        "is_silent",
         "probe",
         "reason",
         "state",
@@ -68,7 +70,7 @@ class Breaker:
         self.reason = ""
         self.until = inf
         self.probe: int | None = None
-        self.is_alert = False
+        self.is_alert = self.is_silent = False
         self._in_a_row = self._outcomes = self._failures = 0
         self._window_ends_at = -inf
         self._open_s = 0.0

@@ -173,7 +173,7 @@ class Fleet:
             case ReplicaReady():
                 pool.replica_ready(replica, event, now)
             case ReplicaHealthy():
-                pool.supply.roster.step(replica, Step.CLEARED, now)
+                pool.supply.cleared(replica, now, out)
             case ReplicaFailed():
                 del self._owners[replica.id]
                 pool.replica_failed(replica, event, now, out)

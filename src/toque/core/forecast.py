@@ -4,6 +4,7 @@ Law: a prediction comes from what was measured here; where nothing was measured 
 than a minute, because clients that are told more do not come back at all (the OpenAI SDK ignores more than 120 s).
 """
 
+from toque.core.jitter import share
 from toque.core.roster import Roster
 from toque.model.spec import ColdStart
 
@@ -11,7 +12,6 @@ RETRY_AFTER_S_MAX = 60.0
 SERVICE_S_GUESS = 2.0
 COLD_START_S_GUESS = 5.0
 _WEIGHT = 0.1
-_SPREAD_STEPS = 1 << 16
 
 
 class Forecast:
@@ -49,9 +49,5 @@ class Forecast:
 
 
 def spread(seconds: float, ticket_id: int) -> float:
-    """Bound a Retry-After and spread it by +-20 %, so that refused callers do not all return at once.
-
-    The share comes from the ticket's number by multiplicative hashing (Knuth), so the core stays free of chance.
-    """
-    share = (ticket_id * 2654435761 >> 8) % _SPREAD_STEPS / _SPREAD_STEPS
-    return max(1.0, min(seconds, RETRY_AFTER_S_MAX / 1.2) * (0.8 + 0.4 * share))
+    """Bound a Retry-After and spread it by +-20 %, so that refused callers do not all return at once."""
+    return max(1.0, min(seconds, RETRY_AFTER_S_MAX / 1.2) * (0.8 + 0.4 * share(ticket_id)))

@@ -14,7 +14,8 @@ class Journey:
     """What the core remembers of one ticket until it ends.
 
     `cold_since`: since when it waits for a replica to load; None when one was ready. While it waits, `give_up_at` is when
-    that ends, `appeal_at` when it asks for another pool (inf: never), and `due_at` whichever is first.
+    that ends, `appeal_at` when it asks for another pool (inf: never), and `due_at` whichever is first. `not_before`: until
+    then it rests beside the line, for it was failed by a replica that may be overloaded.
     """
 
     __slots__ = (
@@ -25,6 +26,7 @@ class Journey:
         "dispatched_at",
         "due_at",
         "give_up_at",
+        "not_before",
         "replica_id",
         "retries",
         "ticket",
@@ -40,6 +42,7 @@ class Journey:
         self.dispatched_at = 0.0
         self.retries = 0
         self.avoid: int | None = None
+        self.not_before = 0.0
 
     def wait(self, spec: QueueSpec, now: float, *, is_cold: bool) -> None:
         """Be in the line from now on, again perhaps: then rather not to where it just was."""

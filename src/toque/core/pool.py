@@ -32,7 +32,7 @@ from toque.model.messages import (
     ReplicaReady,
 )
 from toque.model.spec import PoolSpec
-from toque.model.ticket import RefusalReason, Ticket
+from toque.model.ticket import FailureKind, RefusalReason, Ticket
 from toque.model.view import ReplicaState
 
 
@@ -51,7 +51,7 @@ class Pool:
         self.trust = Trust(spec, supply.roster)
         self._journeys = journeys
         self.decision: Decision | None = None
-        self.retries = RetryBudget(spec.retry)
+        self.retries = RetryBudget(spec.retry, supply.roster)
         self.forecast = Forecast(spec.cold_start)
         self.exits = Exits(spec, self.line, Outlook(self.line, supply, self.trust, self.forecast), appeals)
 
@@ -108,8 +108,8 @@ class Pool:
         if replica is not None:
             self.trust.failed(replica, journey, event, now, out)
         in_time = now < journey.ticket.deadline
-        if in_time and not event.began and self.retries.spend(journey, event.kind, self.supply.roster.in_flight):
-            self._put_back(journey, now, out)
+        if in_time and not event.began and self.retries.spend(journey, event.kind, replica, self.scaler.arrivals):
+            self._put_back(journey, event.kind, now, out)
             return
         self._end(journey, now)
         if not event.began:
@@ -242,11 +242,12 @@ class Pool:
             self.release(journey, now)
             self.exits.refuse(journey.ticket, self.exits.outlook.expiry_reason(journey, now), now, out)
 
-    def _put_back(self, journey: Journey, now: float, out: list[Effect]) -> None:
-        """Return a dispatched journey to the front of the line; its slot frees for whoever is next."""
+    def _put_back(self, journey: Journey, kind: FailureKind, now: float, out: list[Effect]) -> None:
+        """Return a dispatched journey to the front of the line, perhaps after a rest; its slot frees for whoever is next."""
         self._leave_slot(journey, now, out)
         self.exits.plan(journey, now)
-        self.line.rejoin(journey)
+        rest_s = self.retries.rest_s(journey, kind)
+        self.line.rest(journey, now + rest_s) if rest_s else self.line.rejoin(journey)
         self._start_if_empty(now, out)
         self.place(now, out)
         self.exits.ask_if_due(journey, now)

@@ -2,7 +2,7 @@
 
 Law: interactive goes first. A batch request that waited `ageing_s` is aged, and aged batch gets `batch_share_ratio` of the
 dispatches while both classes wait: batch always moves, and interactive's wait does not depend on the depth of batch.
-Every operation is O(log n) at most, whatever the length.
+Every operation is O(log n) at most, whatever the length. Who was failed by an overloaded replica rests beside the line first.
 """
 
 from collections import OrderedDict
@@ -19,13 +19,15 @@ INTERACTIVE = ServiceClass.INTERACTIVE
 class Line:
     """Journeys that wait for a slot. `length_max` bounds each class by itself, so that batch never crowds out people."""
 
-    __slots__ = ("_batch", "_deadlines", "_interactive", "_since_batch", "_spec")
+    __slots__ = ("_batch", "_deadlines", "_interactive", "_rested_at", "_resting", "_since_batch", "_spec")
 
     def __init__(self, spec: QueueSpec) -> None:
         self._spec = spec
         self._interactive: OrderedDict[int, Journey] = OrderedDict()
         self._batch: OrderedDict[int, Journey] = OrderedDict()
         self._deadlines: list[tuple[float, int]] = []
+        self._resting: dict[int, Journey] = {}
+        self._rested_at = inf
         self._since_batch = 0
 
     def revise(self, spec: QueueSpec) -> list[Journey]:
@@ -61,6 +63,9 @@ class Line:
     def stay(self, journey: Journey, due_at: float) -> None:
         """Keep one's place, to be looked at again at another time."""
         journey.due_at = due_at
+        if journey.ticket.id in self._resting:
+            self.rest(journey, journey.not_before)
+            return
         heappush(self._deadlines, (due_at, journey.ticket.id))
         self._drop_stale_deadlines()
 
@@ -69,8 +74,17 @@ class Line:
         self.join(journey)
         self._of(journey.ticket.service_class).move_to_end(journey.ticket.id, last=False)
 
+    def rest(self, journey: Journey, until: float) -> None:
+        """Wait beside the line until then, or until it is due, and at the front afterwards. The retry budget bounds how many."""
+        journey.not_before = min(until, journey.due_at)
+        self._resting[journey.ticket.id] = journey
+        self._rested_at = min(self._rested_at, journey.not_before)
+
     def leave(self, journey: Journey) -> None:
-        """Leave from any place in the line."""
+        """Leave from any place in the line, or from beside it."""
+        if self._resting.pop(journey.ticket.id, None) is not None:
+            self._end_rests(-inf)
+            return
         self._of(journey.ticket.service_class).pop(journey.ticket.id)
         self._drop_stale_deadlines()
 
@@ -87,7 +101,12 @@ class Line:
         return max((now - journey.arrived_at for journey in heads), default=0.0)
 
     def due(self, now: float) -> list[Journey]:
-        """Return those whose time has come, earliest first. Each is to `leave` or to `stay` for longer."""
+        """Return those whose time has come, earliest first. Each is to `leave` or to `stay` for longer.
+
+        Who has rested joins the line before.
+        """
+        if self._rested_at <= now:
+            self._end_rests(now)
         due = []
         while self._deadlines and self._deadlines[0][0] <= now:
             due_at, ticket_id = heappop(self._deadlines)
@@ -99,19 +118,28 @@ class Line:
 
     def empty(self) -> list[Journey]:
         """Remove and return all, interactive first."""
-        everyone = [*self._interactive.values(), *self._batch.values()]
+        everyone = self.waiting()
+        self._resting.clear()
+        self._rested_at = inf
         self._interactive.clear()
         self._batch.clear()
         self._deadlines.clear()
         return everyone
 
     def next_deadline(self) -> float:
-        """When the next one is due; inf when nobody waits."""
-        return self._deadlines[0][0] if self._deadlines else inf
+        """When the next one is due or has rested; inf when nobody waits."""
+        return min(self._deadlines[0][0], self._rested_at) if self._deadlines else self._rested_at
 
     def waiting(self) -> list[Journey]:
-        """Everyone in line, for the invariants."""
-        return [*self._interactive.values(), *self._batch.values()]
+        """Everyone in line and beside it."""
+        return [*self._interactive.values(), *self._batch.values(), *self._resting.values()]
+
+    def _end_rests(self, now: float) -> None:
+        """Let those join that have rested, and know the next instant."""
+        for journey in [journey for journey in self._resting.values() if journey.not_before <= now]:
+            del self._resting[journey.ticket.id]
+            self.rejoin(journey)
+        self._rested_at = min((journey.not_before for journey in self._resting.values()), default=inf)
 
     def _of(self, service_class: ServiceClass) -> OrderedDict[int, Journey]:
         return self._interactive if service_class is INTERACTIVE else self._batch
@@ -139,7 +167,7 @@ class Line:
         while heap and self._is_stale(heap[0]):
             heappop(heap)
         if len(heap) > 2 * len(self) + 64:
-            heap[:] = [(j.due_at, j.ticket.id) for j in self.waiting()]
+            heap[:] = [(j.due_at, j.ticket.id) for j in (*self._interactive.values(), *self._batch.values())]
             heapify(heap)
 
     def _is_stale(self, deadline: tuple[float, int]) -> bool:

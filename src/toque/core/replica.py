@@ -58,6 +58,11 @@ class Replica:
         """Ordered but not ready yet."""
         return self.state in COMING
 
+    @property
+    def is_routable(self) -> bool:
+        """Whether it may be sent requests, if it has a free slot."""
+        return self.state is READY and not self.is_barred
+
     def enter(self, state: ReplicaState, step: Step, now: float) -> None:
         """Be in the state that `step` leads to; the roster has asked the lifecycle table."""
         self.state = state

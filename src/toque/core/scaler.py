@@ -47,6 +47,11 @@ class Scaler:
         self.next_at = self._next_beat(now)
 
     @property
+    def arrivals(self) -> int:
+        """Requests that came so far."""
+        return self._window.arrivals
+
+    @property
     def demand(self) -> int:
         """Requests in flight and waiting now."""
         return self._window.level

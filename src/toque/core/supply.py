@@ -13,10 +13,12 @@ from toque.core.lifecycle import LIVE, Step
 from toque.core.replica import Replica
 from toque.core.restart import Restart
 from toque.core.roster import Roster
-from toque.model.messages import Effect, StartReplica, StopReplica
+from toque.model.messages import Effect, FailureCause, StartReplica, StopReplica
 from toque.model.resources import Resources
 from toque.model.spec import PoolSpec
 from toque.model.view import ReplicaState
+
+SILENT = "it answers its health page but no request"
 
 
 class Supply:
@@ -100,6 +102,12 @@ class Supply:
         if is_draining and (not replica.in_flight or now >= replica.drain_until):
             self.roster.step(replica, Step.STOPPED, now)
             out.append(StopReplica(replica.id, reason))
+
+    def cleared(self, replica: Replica, now: float, out: list[Effect]) -> None:
+        """Its process is well. One of ours whose breaker opened because it answers nothing all the same is replaced."""
+        if self.roster.step(replica, Step.CLEARED, now) and replica.breaker.is_silent and self._spec.elastic:
+            self.restart.failed(replica, FailureCause.UNHEALTHY, SILENT, now)
+            self.drain(replica, now, out, SILENT)
 
     def ready(self, replica: Replica, measured: Resources) -> None:
         """Learn what a replica really takes. Cores are what it was given; memory is what was measured."""

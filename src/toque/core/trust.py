@@ -20,6 +20,8 @@ from toque.model.view import ReplicaState
 
 DOUBTFUL = frozenset({FailureKind.NOT_SENT, FailureKind.LOST, FailureKind.TIMEOUT})
 """Failures after which the replica itself is in doubt: nothing is sent to it until a probe has answered."""
+BLAMELESS = frozenset({FailureKind.BUSY, FailureKind.DENIED})
+"""Failures that say nothing of what the replica can do."""
 UNKNOWN_S = 1.0
 """Told to those who are refused while a probe is under way: it may end at any moment."""
 
@@ -99,25 +101,25 @@ class Trust:
     def failed(self, replica: Replica, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
         """No answer came: doubt the replica where that is due, and let its breaker know.
 
-        1. The caller's time was up, or the replica is busy: not to blame, but a busy one may ask for peace. 2. The probe
-        failed. 3. It is another model's: one answer is proof enough. 4. One failure more, unless the replica was in doubt
-        already: then it is of the same cause.
+        1. The caller's time was up, the replica is busy or it denies us: no failure of it, but a busy one may ask for peace.
+        2. The probe failed. 3. It is another model's: one answer is proof enough. 4. One failure more, unless the replica
+        was in doubt already: then it is of the same cause.
         """
         breaker = replica.breaker
         is_probe = breaker.is_awaiting(journey.ticket.id)
         was_doubted = replica.state is ReplicaState.DOUBTED
         if event.kind in DOUBTFUL and self._roster.step(replica, Step.DOUBTED, now):
             out.append(ProbeReplica(replica.id))
-        if event.kind is FailureKind.BUSY or now >= journey.ticket.deadline:  # 1
+        if event.kind in BLAMELESS or now >= journey.ticket.deadline:  # 1
             if event.kind is FailureKind.BUSY and event.retry_after_s:
                 reason = f"it asked to be left alone for {event.retry_after_s:g} s"
                 self._turn(replica, Turn.ASKED_FOR_PEACE, reason, now, out, event.retry_after_s)
         elif is_probe:  # 2
-            self._turn(replica, Turn.FAILED_TOO_OFTEN, f"its probe failed ({event.kind.value})", now, out)
+            self._open(replica, event.kind, f"its probe failed ({event.kind.value})", now, out)
         elif event.kind is FailureKind.STRANGER:  # 3
-            self._turn(replica, Turn.FAILED_TOO_OFTEN, "it answered as another model", now, out)
+            self._open(replica, event.kind, "it answered as another model", now, out)
         elif not was_doubted and (reason := breaker.failed(now)):  # 4
-            self._turn(replica, Turn.FAILED_TOO_OFTEN, reason, now, out)
+            self._open(replica, event.kind, reason, now, out)
 
     def left(self, replica: Replica, journey: Journey) -> None:
         """A request is off its replica: if it was the probe and showed nothing, another one may be let through."""
@@ -146,6 +148,10 @@ class Trust:
             self._plan()
 
     # ---- its own -----------------------------------------------------------------------------------------------------
+
+    def _open(self, replica: Replica, kind: FailureKind, reason: str, now: float, out: list[Effect]) -> None:
+        self._turn(replica, Turn.FAILED_TOO_OFTEN, reason, now, out)
+        replica.breaker.is_silent = kind is FailureKind.TIMEOUT
 
     def _turn(
         self, replica: Replica, turn: Turn, reason: str, now: float, out: list[Effect], pause_s: float = 0.0

@@ -10,9 +10,9 @@ RESOLUTION_S = 1.0
 
 
 class LoadWindow:
-    """Time-weighted averages over any span up to `span_s`. `level` is the demand now."""
+    """Time-weighted averages over any span up to `span_s`. `level` is the demand now, `arrivals` counts all."""
 
-    __slots__ = ("_area", "_arrivals", "_born", "_checkpoints", "_fixed_at", "_last", "_span_s", "level")
+    __slots__ = ("_area", "_born", "_checkpoints", "_fixed_at", "_last", "_span_s", "arrivals", "level")
 
     def __init__(self, span_s: float, now: float) -> None:
         self._span_s = span_s
@@ -21,7 +21,7 @@ class LoadWindow:
         self._fixed_at = now
         self.level = 0
         self._area = 0.0
-        self._arrivals = 0
+        self.arrivals = 0
         self._checkpoints: deque[tuple[float, float, int]] = deque([(now, 0.0, 0)])
 
     def revise(self, span_s: float) -> None:
@@ -35,7 +35,7 @@ class LoadWindow:
         level = self.level
         self._area += level * (now - self._last)
         self._last = now
-        self._arrivals += 1
+        self.arrivals += 1
         self.level = level = level + 1
         return level
 
@@ -64,7 +64,7 @@ class LoadWindow:
         whole span too.
         """
         self._advance(now)
-        return (self._arrivals - self._at(now - span_s)[1]) / span_s
+        return (self.arrivals - self._at(now - span_s)[1]) / span_s
 
     def _advance(self, now: float) -> None:
         if now - self._fixed_at >= RESOLUTION_S:
@@ -75,18 +75,18 @@ class LoadWindow:
     def _checkpoint(self, now: float) -> None:
         """Fix the state of the last change and of now: between them the level was even."""
         points = self._checkpoints
-        last = (self._last, self._area, self._arrivals)
+        last = (self._last, self._area, self.arrivals)
         if last != points[-1]:
             points.append(last)
         area = self._area + self.level * (now - self._last)
-        points.append((now, area, self._arrivals))
+        points.append((now, area, self.arrivals))
         self._fixed_at = now
         while len(points) > 2 and points[1][0] <= now - self._span_s:
             points.popleft()
 
     def _at(self, instant: float) -> tuple[float, float]:
         """Area and arrivals just before `instant`, interpolated between two checkpoints."""
-        later = (self._last, self._area, self._arrivals)
+        later = (self._last, self._area, self.arrivals)
         for earlier in reversed(self._checkpoints):
             if earlier[0] < instant:
                 return _between(earlier, later, instant)

@@ -101,7 +101,9 @@ class Relay:
             around.fleet.post(Failed(self._ticket_id, FailureKind.DENIED))
             return
         self._attempt = self._new_attempt()
-        upstream.send(self._attempt, errand.path, errand.fields, errand.ask.body)
+        left_ms = int((errand.deadline - now) * 1000) + 1  # whoever keeps to it is not done before we are
+        fields = b"%bx-toque-timeout-ms: %d\r\n" % (errand.fields, left_ms)
+        upstream.send(self._attempt, errand.path, fields, errand.ask.body)
 
     def diverted(self, pool: str, cause: FallbackCause) -> None:
         """Another model is to answer. A held stream has its head already, so a comment tells."""
@@ -149,15 +151,17 @@ class Relay:
     def failed(self, verdict: Verdict) -> None:
         """The attempt came to nothing.
 
-        1. The replica did its part, and the client must change something. 2. The client has half an answer: it is told.
-        3. The client has seen nothing: perhaps the core grants another replica.
+        1. The replica did its part, and the client must change something. 2. Its time is up. 3. The client has half an
+        answer: it is told. 4. The client has seen nothing: perhaps the core grants another replica.
         """
         self._attempt = None
         if verdict.kind is None:  # 1
             self._end_with(verdict.error, Finished(self._ticket_id))
-        elif self._first_at:  # 2
+        elif self._around.fleet.now() >= self._errand.deadline:  # 2
+            self._end_with(too_late(), Abandoned(self._ticket_id))
+        elif self._first_at:  # 3
             self._end_with(verdict.error, Failed(self._ticket_id, verdict.kind, began=True))
-        else:  # 3
+        else:  # 4
             self._last_error = verdict.error
             self._around.fleet.post(Failed(self._ticket_id, verdict.kind, retry_after_s=verdict.error.retry_after_s))
 

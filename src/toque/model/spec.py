@@ -135,10 +135,23 @@ class RetrySpec:
     )
     budget_ratio: float = setting(
         0.2,
-        Setting("Retries in flight, as a share of requests in flight: retries must not double a load.", minimum=0),
+        Setting(
+            "Retries as a share of requests, of those in flight and of those that came: retries must not double a load.",
+            minimum=0,
+        ),
     )
     budget_min: int = setting(
-        10, Setting("Retries always allowed: one replica's death must not exhaust a small pool's budget.", minimum=0)
+        10, Setting("Retries allowed at once: one replica's death must not exhaust a small pool's budget.", minimum=0)
+    )
+    backoff_s: float = setting(
+        0.1,
+        Setting(
+            "A request failed by a replica that may be overloaded rests so long first, give or take half of it: what "
+            "failed together must not come back together.",
+            "s",
+            minimum=0,
+            maximum=10,
+        ),
     )
 
 
