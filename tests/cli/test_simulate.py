@@ -149,3 +149,15 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, screen: Screen) -> None
     path.write_text("arrival_s\n0\n5\n4\n")
     assert screen.run("simulate", str(path)) == Exit.USAGE
     assert f"{path}:4" in screen.said
+
+
+class Half:
+    """A policy that lacks what the core asks for."""
+
+    interval_s = 2.0
+
+
+def test_a_policy_of_ones_own_that_lacks_something_is_told_what(screen: Screen) -> None:
+    assert screen.run("simulate", "poisson:rate=1", "--policy", f"{__name__}:Half") == Exit.USAGE
+    assert "lacks desire, foresees, holds_back" in screen.said
+    assert "toque.core.policy.Policy" in screen.said
