@@ -10,6 +10,7 @@ from tests.cli.screen import Screen
 from toque import __version__
 from toque.cli.exits import Exit
 from toque.core.fleet import Fleet
+from toque.core.policy import Policy
 from toque.core.scaling import POLICIES
 from toque.model.messages import (
     Abandoned,
@@ -49,7 +50,7 @@ _RELOADED: list[tuple[float, Event]] = [
 ]
 
 
-class Three:
+class Three(Policy):
     """A policy of the user's own."""
 
     interval_s = 2.0

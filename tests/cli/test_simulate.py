@@ -1,12 +1,15 @@
 """`toque simulate`: tables, JSON, assertions, explanations, and errors that say what to do."""
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
 
 from tests.cli.screen import Screen
+from toque.app.plan import model_identity
 from toque.cli.exits import Exit
+from toque.config.read import read_config
 
 TRACE = "square:low=0.5,high=6,period=100,duration=300,prompt=500,output=100"
 
@@ -107,6 +110,59 @@ def test_a_settings_file_is_run_as_it_is_and_two_are_compared(profile: str, tmp_
     assert [figures["policy"] for figures in json.loads(both.shown)["policies"]] == ["small", "large"]
 
 
+def test_each_file_compared_stands_beside_its_own_plan_with_its_own_slots(profile: str, tmp_path: Path) -> None:
+    files = []
+    for name, slots in (("two", ""), ("six", "slots = 6\n")):
+        files.append(str(tmp_path / f"{name}.toml"))
+        Path(files[-1]).write_text(f'[models.chat]\nagent = "fake"\n{slots}replicas = {{ maximum = 9 }}\n')
+    screen, table = Screen(), Screen()
+    assert screen.run("simulate", TRACE, "--profile", profile, "--compare", *files, "--json") == Exit.DONE
+    content = json.loads(screen.shown)
+    two, six = content["studies"]
+    assert (two["slots"], six["slots"]) == (2, 6)
+    assert two["fixed"]["replicas"] > six["fixed"]["replicas"]
+    assert two["plan"]["replica_hours"] > six["plan"]["replica_hours"]
+    for study, figures in zip((two, six), content["policies"], strict=True):
+        ratio = figures["replica_hours"] / study["plan"]["replica_hours"]
+        assert figures["plan_ratio"] == pytest.approx(ratio, abs=1e-3)
+    assert table.run("simulate", TRACE, "--profile", profile, "--compare", *files) == Exit.DONE
+    assert "2 slots a replica, from the profile" in table.shown
+    assert f"6 slots a replica, from {files[1]}" in table.shown
+
+
+def test_what_was_measured_here_of_a_model_is_taken_as_its_cold_start(profile: str, tmp_path: Path) -> None:
+    settings = tmp_path / "toque.toml"
+    settings.write_text(f'records = {{ state_dir = "{tmp_path}" }}\n[models.chat]\nagent = "fake"\nslots = 2\n')
+    flags = ("--profile", profile, "--cold-start", "measured", "--json")
+    strange, without, known = Screen(), Screen(), Screen()
+    assert strange.run("simulate", TRACE, *flags, "--config", str(settings)) == Exit.USAGE
+    assert "no start of 'chat' was measured on this machine" in strange.said
+    assert without.run("simulate", TRACE, *flags) == Exit.USAGE
+    assert "add --config FILE" in without.said
+    identity = model_identity(read_config(settings, {}, {}).models[0])
+    entry = {"spawn_s": 1.0, "load_s": 6.0, "warm_up_s": 0.5, "memory_bytes": 0, "starts": 3}
+    key = f"{identity}@{platform.node()}/{platform.machine()}"
+    (tmp_path / "ledger.json").write_text(json.dumps({key: entry}))
+    assert known.run("simulate", TRACE, *flags, "--config", str(settings)) == Exit.DONE
+    assert json.loads(known.shown)["cold_start_s"] == 7.5
+
+
+def test_one_model_of_a_trace_that_tells_them_apart_can_be_chosen(profile: str, tmp_path: Path) -> None:
+    rows = [f"{number},10,10,{'chat' if number % 3 else 'code'}" for number in range(300)]
+    trace = tmp_path / "both.csv"
+    trace.write_text("\n".join(["arrival_s,prompt_tokens,output_tokens,model", *rows]))
+    flags = ("--profile", profile, "--policy", "fixed", "--json")
+    requests = []
+    for model in ((), ("--model", "chat"), ("--model", "code")):
+        screen = Screen()
+        assert screen.run("simulate", str(trace), *model, *flags) == Exit.DONE
+        requests.append(json.loads(screen.shown)["requests"])
+    assert requests == [300, 200, 100]
+    nobody = Screen()
+    assert nobody.run("simulate", str(trace), "--model", "image", *flags) == Exit.USAGE
+    assert "no requests of model 'image'; it has chat, code" in nobody.said
+
+
 def test_traffic_can_be_reshaped_and_mixed_on_the_way(profile: str, screen: Screen) -> None:
     reshaped = ("--between", "0", "100", "--speed", "2", "--thin", "0.5", "--batch", "poisson:rate=1,duration=60")
     arguments = ("--profile", profile, "--policy", "concurrency", "--json")
@@ -118,6 +174,12 @@ def test_the_classic_demonstration_is_told_line_by_line(screen: Screen) -> None:
     assert screen.run("simulate", "bursts") == Exit.DONE
     for text in ("target 10", "scaling up", "scaling down", "stable", "55 requests"):
         assert text in screen.shown
+
+
+def test_with_any_flag_the_demonstration_is_traffic_like_any_other(profile: str, screen: Screen) -> None:
+    assert screen.run("simulate", "bursts", "--cold-start", "1", "--profile", profile) == Exit.DONE
+    assert "55 requests; objective" in screen.shown
+    assert "cold start 1 s" in screen.shown
 
 
 @pytest.mark.parametrize(
@@ -135,6 +197,7 @@ def test_the_classic_demonstration_is_told_line_by_line(screen: Screen) -> None:
         (["poisson:rate=1", "--profile", "none.toml"], "none.toml"),
         (["poisson:rate=1", "--thin", "0"], "--thin"),
         (["poisson:rate=1", "--between", "9000", "9100"], "no requests"),
+        (["poisson:rate=1", "--model", "chat"], "does not tell models apart"),
         (["poisson:rate=1", "--compare", "a.toml", "--policy", "kpa"], "--compare"),
     ],
 )
@@ -149,3 +212,15 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, screen: Screen) -> None
     path.write_text("arrival_s\n0\n5\n4\n")
     assert screen.run("simulate", str(path)) == Exit.USAGE
     assert f"{path}:4" in screen.said
+
+
+class Half:
+    """A policy that lacks what the core asks for."""
+
+    interval_s = 2.0
+
+
+def test_a_policy_of_ones_own_that_lacks_something_is_told_what(screen: Screen) -> None:
+    assert screen.run("simulate", "poisson:rate=1", "--policy", f"{__name__}:Half") == Exit.USAGE
+    assert "lacks desire, foresees, holds_back" in screen.said
+    assert "toque.core.policy.Policy" in screen.said

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sim.question import ask
+from toque.core.policy import Policy
 from toque.core.scaling import POLICIES
 from toque.model.messages import Desired, Observation
 from toque.model.ticket import ServiceClass
@@ -20,7 +21,7 @@ from toque.sim.study import Question, Row, run_own, run_policy
 ALL = Objective(limit_s=2.0, share=1.0)
 
 
-class Listed:
+class Listed(Policy):
     """Wants the numbers of a list, one each three seconds."""
 
     interval_s = 1.0

@@ -8,6 +8,7 @@ import pytest
 
 from tests.sim.journal_hash import JournalHash
 from tests.sim.world import Memory, fixed, scenario
+from toque.core.policy import Policy
 from toque.model.messages import Desired, Failed, FailureCause, Observation, ReplicaFailed, ReplicaReady, Woke
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
@@ -206,7 +207,7 @@ def test_a_start_that_takes_too_long_is_given_up() -> None:
     assert [r.refused for r in memory.requests] == ["model_loading"]
 
 
-class Shrinks:
+class Shrinks(Policy):
     """Wants two replicas for ten seconds and then one."""
 
     interval_s = 2.0

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
+from toque.core.policy import Policy
 from toque.core.routing import ROUTERS, Router, RouterTable
-from toque.core.scaling import POLICIES, Policy, PolicyTable
+from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.errors import ConfigError
 from toque.model.spec import FleetSpec, PoolSpec
+
+ASKED = ("desire", "foresees", "holds_back")
+"""What the core asks a policy for."""
 
 
 class Plugins:
@@ -26,9 +30,18 @@ class Plugins:
         for pool in spec.pools:
             policy, router = pool.scaling.policy, pool.routing
             if policy not in self.policies:
-                self.policies[policy] = cast(Callable[[PoolSpec], Policy], _load(policy, POLICIES))
+                self.policies[policy] = cast(Callable[[PoolSpec], Policy], _policy(policy))
             if router not in self.routers:
                 self.routers[router] = cast(Callable[[], Router], _load(router, ROUTERS))
+
+
+def _policy(name: str) -> object:
+    """A class must have what the core asks for beside `desire`; who inherits from `Policy` has it."""
+    loaded = _load(name, POLICIES)
+    if isinstance(loaded, type) and (lacking := [ask for ask in ASKED if not hasattr(loaded, ask)]):
+        fix = "Let it inherit from toque.core.policy.Policy: docs/add-a-policy.md."
+        raise ConfigError(f"The policy {name!r} lacks {', '.join(lacking)}", fix=fix)
+    return loaded
 
 
 def _load(name: str, known: PolicyTable | RouterTable) -> object:

@@ -11,7 +11,7 @@ from typing import Any
 from toque.cli.exits import Exit
 from toque.cli.layout import columns
 from toque.cli.parser import add_json
-from toque.cli.question import add_question, read_plain_question, read_workload
+from toque.cli.question import add_question, read_plain_question, read_settings, read_workload
 from toque.cli.simulation_bar import SimulationBar
 from toque.cli.terminal import Terminal
 from toque.model.errors import ConfigError
@@ -40,13 +40,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Search, and say what to write; fails when nothing holds."""
     if not 0 < args.held_out < 1:
         raise ConfigError("--held-out must be between 0 and 1", fix="write --held-out 0.5")
+    settings = read_settings(args.config, args.model, terminal) if args.config else None
     workload = read_workload(args)
     found = survey(workload)
-    question = read_plain_question(args, workload)
+    question = read_plain_question(args, workload, settings)
     at_s = found.span_s * (1 - args.held_out)
     _check_parts(question, found, at_s)
     with closing(SimulationBar(terminal)) as progress:
-        recommended = recommend(question, at_s, lambda title: progress.move(title, 0.0))
+        recommended = recommend(question, at_s, lambda title: progress.move(f"simulating {title}", 0.0))
     if args.json:
         terminal.show_json(_plain(args.trace, question, recommended))
     else:

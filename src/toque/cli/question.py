@@ -5,28 +5,35 @@ Law: everything that is wrong is told before anything is simulated.
 
 import argparse
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toque.app.plugins import Plugins
+from toque.app.remembered import remembered_start
+from toque.cli.simulation_bar import SimulationBar
 from toque.cli.terminal import Terminal
+from toque.config.layers import ASSUMED, DEFAULT
 from toque.config.read import read_config
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.errors import ConfigError
 from toque.model.resources import Resources
+from toque.model.service_spec import ServiceSpec
 from toque.model.spec import FleetSpec, PoolSpec, ScalingSpec
 from toque.sim.arrival import Arrival
-from toque.sim.cold_start import parse_cold_start
+from toque.sim.cold_start import Draw, constant, parse_cold_start
 from toque.sim.objective import Objective, read_objective
 from toque.sim.optimum import find_fixed
-from toque.sim.profile import load_profile
+from toque.sim.profile import load_profile, with_slots
 from toque.sim.study import Question, Row, Sizes
-from toque.sim.survey import Survey, survey
-from toque.sim.workload.named import Workload, find_workload, shipped_names
+from toque.sim.survey import Survey
+from toque.sim.workload.glance import glance
+from toque.sim.workload.named import Workload, file_of, find_workload, shipped_names
 from toque.sim.workload.shape import as_batch, mixed, sped_up, thinned, window
+from toque.sim.workload.trace import tells_models
 
 PROFILE = "llama-8b-h100"
+MEASURED = "measured"
 MAXIMUM_RATIO = 4
 """Where no maximum is given: so many times the best fixed size."""
 
@@ -40,10 +47,23 @@ def add_question(parser: argparse.ArgumentParser, *, has_sizes: bool = True) -> 
         "--cold-start",
         metavar="S",
         default="30",
-        help="seconds, lognormal:MEDIAN,SIGMA, or measured:S,S,... (default: 30)",
+        help="seconds, lognormal:MEDIAN,SIGMA, measured:S,S,..., or measured: what toque measured of the model of --config "
+        "here (default: 30)",
     )
     parser.add_argument(
         "--slo", metavar="TEXT", default=str(Objective()), help=f"objective (default: {Objective()})".replace("%", "%%")
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default="",
+        help="a settings file: its pool, its slots, what was measured of its model",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        default="",
+        help="of a settings file, and of a trace that tells models apart: this one only",
     )
     if has_sizes:
         _add_sizes(parser)
@@ -62,9 +82,16 @@ def _add_sizes(parser: argparse.ArgumentParser) -> None:
         ("--maximum", f"replicas at most (default: {MAXIMUM_RATIO} x the best fixed size)"),
     ):
         parser.add_argument(name, metavar="N", type=int, help=text)
-    parser.add_argument(
-        "--model", metavar="NAME", default="", help="with a settings file: the model whose pool is meant"
-    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a settings file says of one model. `has_slots`: it says how many a replica has."""
+
+    path: str
+    spec: ServiceSpec
+    pool: PoolSpec
+    has_slots: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +104,14 @@ class Asked:
 
 
 def read_workload(args: argparse.Namespace) -> Workload:
-    """Return the traffic as the flags reshape and mix it."""
+    """Return the traffic as the flags choose, reshape and mix it; a row that is plainly wrong is told at once."""
     if not (args.speed > 0 and 0 < args.thin <= 1):
         raise ConfigError("--speed must be above 0, and --thin above 0 up to 1", fix="write --speed 2 or --thin 0.5")
-    main, seed = find_workload(args.trace), args.seed
     extra = [find_workload(text) for text in args.mix]
     batch = [find_workload(text) for text in args.batch]
+    main, seed = find_workload(args.trace, _model_of_trace(args)), args.seed
+    for path in filter(None, map(file_of, (args.trace, *args.mix, *args.batch))):
+        glance(path)
 
     def start() -> Iterator[Arrival]:
         arrivals = main.start()
@@ -99,31 +128,57 @@ def read_workload(args: argparse.Namespace) -> Workload:
     return Workload(args.trace, start)
 
 
-def read_question(
-    args: argparse.Namespace, workload: Workload, pool: PoolSpec | None, progress: Callable[[str, float], None]
-) -> Asked:
-    """Read the flags and find the best fixed size. `progress` is told what runs and how much of it is done."""
-    found = survey(workload)
-    sizes = _given_sizes(args, pool)
-    question = replace(
-        read_plain_question(args, workload),
-        sizes=sizes,
-        pool=pool,
-        progress=lambda now: progress("the best fixed size", now / max(found.span_s, 1e-9)),
-    )
-    fixed = find_fixed(question)
+def _model_of_trace(args: argparse.Namespace) -> str:
+    """The model whose requests are meant; none where the trace tells no models apart and a settings file has the name."""
+    path = file_of(args.trace)
+    if not args.model or (path is not None and tells_models(path)):
+        return str(args.model)
+    if not (args.config or getattr(args, "compare", [])):
+        raise ConfigError(
+            f"{args.trace} does not tell models apart, so --model chooses nothing",
+            fix="leave it away, or name a settings file with --config",
+        )
+    return ""
+
+
+def read_question(args: argparse.Namespace, workload: Workload, settings: Settings | None) -> Question:
+    """Read the flags; sizes of 0 are still to be found."""
+    pool = settings.pool if settings else None
+    return replace(read_plain_question(args, workload, settings), sizes=_given_sizes(args, pool), pool=pool)
+
+
+def settle(args: argparse.Namespace, question: Question, found: Survey, progress: SimulationBar) -> Asked:
+    """Find the best fixed size, and the sizes that follow from it."""
+    question = replace(question, progress=progress.of("the best fixed size", found.span_s))
+    fixed, sizes = find_fixed(question), question.sizes
     initial = args.initial if args.initial is not None else fixed.replicas
-    if pool is None:
+    if question.pool is None:
         maximum = args.maximum or max(MAXIMUM_RATIO * fixed.replicas, args.initial or 0, sizes.minimum)
         initial = min(maximum, max(sizes.minimum, initial))
         question = question.sized(initial, sizes.minimum, maximum)
     return Asked(question, fixed, found)
 
 
-def read_plain_question(args: argparse.Namespace, workload: Workload) -> Question:
-    """Read all flags but those of sizes."""
-    profile, cold_start = load_profile(args.profile), parse_cold_start(args.cold_start)
+def read_plain_question(args: argparse.Namespace, workload: Workload, settings: Settings | None) -> Question:
+    """Read all flags but those of sizes. Slots are those of the settings where they say so, else those of the profile."""
+    profile = load_profile(args.profile)
+    if settings is not None and settings.has_slots:
+        profile = with_slots(profile, settings.pool.slots)
+    cold_start = _read_cold_start(args.cold_start, settings)
     return Question(workload.start, profile, cold_start, Sizes(1, 1, 1), read_objective(args.slo), seed=args.seed)
+
+
+def _read_cold_start(text: str, settings: Settings | None) -> Draw:
+    if text != MEASURED:
+        return parse_cold_start(text)
+    if settings is None:
+        fix = "add --config FILE, or give the seconds"
+        raise ConfigError("which model's measured start is meant?", where="--cold-start", fix=fix)
+    known = remembered_start(settings.spec, settings.pool.name)
+    if known is None:
+        text = f"no start of {settings.pool.name!r} was measured on this machine, as {settings.path} sets it now"
+        raise ConfigError(text, where="--cold-start", fix="start it once with toque up, or give the seconds")
+    return constant(known.cold_start.total_s)
 
 
 def _given_sizes(args: argparse.Namespace, pool: PoolSpec | None) -> Sizes:
@@ -140,14 +195,15 @@ def _given_sizes(args: argparse.Namespace, pool: PoolSpec | None) -> Sizes:
     return Sizes(initial, minimum, maximum)
 
 
-def read_pool(path: str, model: str, terminal: Terminal) -> PoolSpec:
-    """Return a pool from a settings file: that of `model`, or of the first one. Raises `ConfigError`."""
-    models = read_config(Path(path), terminal.environment, {}).models
-    named = [one.pool for one in models if not model or one.pool.name == model]
+def read_settings(path: str, model: str, terminal: Terminal) -> Settings:
+    """Return what a settings file says of `model`, or of its first one. Raises `ConfigError`."""
+    spec = read_config(Path(path), terminal.environment, {})
+    named = [one.pool for one in spec.models if not model or one.pool.name == model]
     if not named:
-        known = ", ".join(one.pool.name for one in models)
+        known = ", ".join(one.pool.name for one in spec.models)
         raise ConfigError(f"there is no model {model!r} in {path}", fix=f"name one of {known}")
-    return named[0]
+    origin = spec.origins.get(f"models.{named[0].name}.slots", DEFAULT)
+    return Settings(path, spec, named[0], origin not in {DEFAULT, ASSUMED})
 
 
 def read_policies(names: Sequence[str]) -> PolicyTable:

@@ -24,13 +24,12 @@ class SimulationBar:
         if self._bars is None:
             return lambda now: None
         scale = 1 / max(span_s, 1e-9)
-        return lambda now: self.move(title, now * scale)
+        return lambda now: self.move(f"simulating {title}", now * scale)
 
     def move(self, title: str, ratio: float) -> None:
         """Show how far something is; what has another title, or begins anew, takes the place of the one before."""
         if self._bars is None:
             return
-        title = f"simulating {title}"
         if title != self._title or ratio < self._told:
             self._bars.end(self._title)
             self._title, self._told = title, -1.0

@@ -83,7 +83,8 @@ def _conditions(content: Mapping[str, Any]) -> str:
     sizes, bound = content["sizes"], content["bound"]["replica_hours"]
     return (
         f"{content['trace']}: {content['requests']} requests; objective {content['slo']}; cold start "
-        f"{content['cold_start_s']:g} s; replicas: {sizes['initial']} at first, {sizes['minimum']} to {sizes['maximum']} "
+        f"{content['cold_start_s']:g} s; {content['slots']} slots a replica, from {content['slots_from']}; "
+        f"replicas: {sizes['initial']} at first, {sizes['minimum']} to {sizes['maximum']} "
         f"allowed; no policy can pay less than {bound:.2f} replica-hours"
     )
 

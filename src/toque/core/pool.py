@@ -12,12 +12,12 @@ from toque.core.forecast import Forecast
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.outlook import Outlook
+from toque.core.policy import Policy
 from toque.core.queue import Line
 from toque.core.replica import Replica
 from toque.core.retry import RetryBudget
 from toque.core.routing import Router
 from toque.core.scaler import Scaler, is_news
-from toque.core.scaling import Policy
 from toque.core.supply import Supply
 from toque.core.trust import Trust
 from toque.model.messages import (

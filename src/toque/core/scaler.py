@@ -9,8 +9,8 @@ a window of its own keeps more than the load needs).
 from math import inf
 
 from toque.core.guard import Guard
+from toque.core.policy import Policy
 from toque.core.roster import Roster
-from toque.core.scaling import Policy
 from toque.core.window import LoadWindow
 from toque.model.messages import Decision, Observation
 from toque.model.spec import PoolSpec
@@ -116,7 +116,7 @@ class Scaler:
     def _may_change_its_mind(self, allowed: int) -> bool:
         """Whether time alone may change what the policy wants."""
         is_above = allowed > self._spec.replicas.minimum_warm
-        return getattr(self._policy, "foresees", False) or (is_above and getattr(self._policy, "holds_back", False))
+        return self._policy.foresees or (is_above and self._policy.holds_back)
 
     def _next_beat(self, now: float) -> float:
         """Keep the beat, so that wakes that come a little late do not add up; a beat that was missed is not made up for."""

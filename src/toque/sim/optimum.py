@@ -4,12 +4,13 @@ Law: the plan is run in the real core like every policy, its cold starts and dra
 objective, the plan does, and never costs more than the best fixed size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf
 
 from toque.model.spec import PoolSpec
+from toque.sim.arrival import Arrival
 from toque.sim.bound import lower_bound_s
 from toque.sim.demand import Demand
 from toque.sim.plan import Search
@@ -18,7 +19,7 @@ from toque.sim.study import PLAN, Question, Row, run_fixed, run_own
 from toque.sim.timetable import Calendar, Clairvoyant
 from toque.sim.ways import Problem
 
-ROUNDS = 8
+ROUNDS = 6
 """Timetables tried in the real core for a workload of up to `LONG` requests; three for a longer one."""
 ROUNDS_LONG = 3
 LONG = 200_000
@@ -46,9 +47,9 @@ def find_optimum(question: Question, fixed: Row) -> Optimum:
 def bound_hours(question: Question) -> float:
     """Return the hours of replicas that any policy pays at least."""
     profile = question.profile
-    longest = max((arrival.prompt_tokens for arrival in question.arrivals()), default=0)
+    longest = max((arrival.prompt_tokens for arrival in _told(question)), default=0)
     seconds = lower_bound_s(
-        question.arrivals(),
+        _told(question),
         profile.least_work_s,
         lambda arrival: profile.longest_s(arrival, longest),
         question.sizes.minimum,
@@ -59,7 +60,7 @@ def bound_hours(question: Question) -> float:
 
 def find_fixed(question: Question, maximum: int = REPLICAS_MAX) -> Row:
     """Return the smallest fixed size that meets the objective, or `maximum` where none does: an estimate, then real runs."""
-    demand = Demand.of(question.arrivals(), question.profile, question.objective)
+    demand = Demand.of(_told(question), question.profile, question.objective)
     replicas = _smallest(lambda size: _fixed_holds(question, demand, size), maximum)
     row = run_fixed(question, replicas)
     while row.measures.holds and replicas > 1:
@@ -79,7 +80,7 @@ def find_plan(question: Question, fixed: Row) -> Row:
     The search knows only an estimate of who will be late, so each round asks for as many more or fewer late requests as the
     real core had to spare or was short of.
     """
-    demand = Demand.of(question.arrivals(), question.profile, question.objective)
+    demand = Demand.of(_told(question), question.profile, question.objective)
     misses = question.objective.misses_allowed(len(demand.at))
     rounds = ROUNDS if len(demand.at) <= LONG else ROUNDS_LONG
     best, aim = fixed, _Aim(misses)
@@ -126,6 +127,13 @@ def _search(question: Question, demand: Demand) -> Search:
     calendar = Calendar.of(question.cold_start_s, max(sizes.initial, sizes.minimum), demand.span_s)
     service = Service(demand, question.profile.slots)
     return Search(Problem.of(service, calendar, sizes.minimum, sizes.maximum), question.progress)
+
+
+def _told(question: Question) -> Iterator[Arrival]:
+    """Read the workload, and tell how far."""
+    for arrival in question.arrivals():
+        question.progress(arrival.at)
+        yield arrival
 
 
 def _clairvoyant(needs: Sequence[int], calendar: Calendar, pool: PoolSpec) -> Clairvoyant:

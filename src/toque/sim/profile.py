@@ -6,7 +6,7 @@ file, key and what to write instead.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -74,6 +74,15 @@ def load_profile(name_or_path: str) -> Profile:
         return _read(path, name_or_path)
     known = ", ".join(shipped_profiles())
     raise ConfigError(f"there is no profile {name_or_path!r}", where="--profile", fix=f"name a file or one of {known}")
+
+
+def with_slots(profile: Profile, slots: int) -> Profile:
+    """Return the same model with replicas of so many slots. Raises `ConfigError` where it cannot have them."""
+    assert isinstance(profile, SlotsProfile | BatchingProfile), "profiles are one of MODELS"
+    changed = replace(profile, slots=slots)
+    if isinstance(changed, BatchingProfile):
+        _check_batching(changed, "slots")
+    return changed
 
 
 def _shipped() -> Traversable:

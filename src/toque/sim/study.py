@@ -9,7 +9,8 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from toque.core.scaling import POLICIES, Policy, PolicyTable
+from toque.core.policy import Policy
+from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds
 from toque.sim.arrival import Arrival

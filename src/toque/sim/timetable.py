@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from toque.core.policy import Policy
 from toque.model.messages import Desired, Observation
 
 BIN_S_MAX = 10.0
@@ -57,7 +58,7 @@ class Calendar:
         return int(at / self.bin_s + NOISE)
 
 
-class Clairvoyant:
+class Clairvoyant(Policy):
     """Follows needs by bins; after the last bin nothing is needed. It is asked in a calm too."""
 
     foresees = True

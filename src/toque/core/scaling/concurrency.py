@@ -7,6 +7,7 @@ two windows). An empty pool is started by a request, never by the memory of load
 
 from math import ceil
 
+from toque.core.policy import Policy
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
 
@@ -17,7 +18,7 @@ NOISE = 1e-9
 """Averages are sums of floats; without this a demand of exactly two replicas could ask for three."""
 
 
-class Concurrency:
+class Concurrency(Policy):
     """Demand divided by the target, rounded up."""
 
     interval_s = 2.0

@@ -1,10 +1,11 @@
 """The fixed policy: always the same number. The honest baseline every autoscaler has to beat."""
 
+from toque.core.policy import Policy
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
 
 
-class Fixed:
+class Fixed(Policy):
     """`target` replicas, or `minimum_warm` where no target is given."""
 
     interval_s = 10.0

@@ -6,23 +6,24 @@ length counts what is not acknowledged yet too, so it is waiting + in flight.
 """
 
 from toque.core.hpa_rule import INTERVAL_S, HpaRule
+from toque.core.policy import Policy
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
 
 COOLDOWN_S = 300.0
 
 
-class Keda:
+class Keda(Policy):
     """`target` queued requests per replica; the number of slots when none is given. The core itself wakes from zero."""
 
     interval_s = INTERVAL_S
+    holds_back = True
+    """Until the cooldown is over."""
 
     def __init__(self, spec: PoolSpec) -> None:
         self._target = spec.scaling.target or float(spec.slots)
         self._rule = HpaRule(self._target)
         self._active_at: float | None = None
-        self.holds_back = True
-        """Until the cooldown is over."""
 
     def desire(self, seen: Observation, now: float) -> Desired:
         """Between one and N: the HPA; to zero: after the cooldown without a message."""

@@ -5,6 +5,7 @@ the panic window wants at least twice what is ready; in panic never fewer than b
 passed without its condition; up by at most 1000 x, down by at most 2 x a tick.
 """
 
+from toque.core.policy import Policy
 from toque.core.rounding import replicas_for
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
@@ -15,7 +16,7 @@ UP_RATE = 1000
 DOWN_RATE = 2
 
 
-class Kpa:
+class Kpa(Policy):
     """`target` requests in flight or waiting per replica; 70 % of the slots when none is given."""
 
     interval_s = 2.0

@@ -10,6 +10,7 @@ from collections import deque
 from math import exp
 
 from toque.core.hindsight import MEMORY_S, Hindsight
+from toque.core.policy import Policy
 from toque.core.rounding import replicas_for
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
@@ -31,10 +32,12 @@ CALM_S = 600.0
 """After so long without a single request another floor than none has no reason any more."""
 
 
-class QueueWait:
+class QueueWait(Policy):
     """`target` is the wait in seconds (2 when none is given)."""
 
     interval_s = 2.0
+    foresees = True
+    """Asked in calm too while it keeps a floor: that must end with its reason."""
 
     def __init__(self, spec: PoolSpec) -> None:
         self._target_s = spec.scaling.target or TARGET_S
@@ -43,8 +46,6 @@ class QueueWait:
         self._hindsight = Hindsight(spec.slots, spec.replicas.maximum, self._target_s)
         self._demand = _RecentDemand()
         self._service = _Service(spec.slots)
-        self.foresees = True
-        """Asked in calm too while it keeps a floor: that must end with its reason."""
         self._asked_at: float | None = None
         self._born = self._active_at = 0.0
         self._found = 0

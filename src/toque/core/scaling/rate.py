@@ -4,13 +4,14 @@ Law: above the target one replica more, below half of it one less, else stable. 
 keeps the rule from swinging: after one step down the rate per replica at most doubles.
 """
 
+from toque.core.policy import Policy
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_PER_S = 1.0
 
 
-class Rate:
+class Rate(Policy):
     """Steps of one replica. The rate is that of the last interval (`Observation.arrivals_per_s`)."""
 
     interval_s = 5.0

@@ -5,6 +5,7 @@ the wish must hold for 30 s before scaling up and for 600 s before scaling down;
 metric: it wants one, or what it has ordered.
 """
 
+from toque.core.policy import Policy
 from toque.core.rounding import replicas_for
 from toque.model.messages import Desired, Observation
 from toque.model.spec import PoolSpec
@@ -14,7 +15,7 @@ UPSCALE_DELAY_S = 30.0
 DOWNSCALE_DELAY_S = 600.0
 
 
-class RayServe:
+class RayServe(Policy):
     """`target` ongoing requests per replica (2 when none is given). The average is that of the stable window: set it to 30 s."""
 
     interval_s = 10.0

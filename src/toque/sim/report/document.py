@@ -25,12 +25,21 @@ def document(
         "requests": optimum.fixed.measures.requests,
         "cold_start_s": round(question.cold_start_s, DIGITS),
         "slo": str(question.objective),
+        "slots": question.profile.slots,
         "sizes": {"initial": sizes.initial, "minimum": sizes.minimum, "maximum": sizes.maximum},
         "plan": figures(optimum.plan, optimum, price),
         "fixed": figures(optimum.fixed, optimum, price),
         "bound": {"replica_hours": round(optimum.bound_hours, DIGITS), **_money(optimum.bound_hours, price)},
         "policies": [figures(row, optimum, price) for row in rows],
     }
+
+
+def compared(studies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return several studies as one: the first, with the policies of all. Each policy's ratios are those of its own study; the
+    studies themselves follow as `studies`."""
+    if len(studies) == 1:
+        return dict(studies[0])
+    return {**studies[0], "policies": [one for study in studies for one in study["policies"]], "studies": list(studies)}
 
 
 def figures(row: Row, optimum: Optimum, price: float | None) -> dict[str, Any]:

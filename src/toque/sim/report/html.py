@@ -36,13 +36,18 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a page tells. `optimum` has the plan, the bound and the best fixed size; `price` is money per replica-hour."""
+    """What a page tells. `optimum` has the plan, the bound and the best fixed size; `price` is money per replica-hour.
+
+    `name` tells several stories of one page apart; `slots_from` says who gave the slots of a replica.
+    """
 
     trace: str
     question: Question
     optimum: Optimum
     shown: Sequence[Shown]
     price: float | None = None
+    name: str = ""
+    slots_from: str = "the profile"
 
     @property
     def rows(self) -> list[Row]:
@@ -50,25 +55,25 @@ class Story:
         return [one.row for one in self.shown]
 
 
-def render_html(story: Story) -> str:
-    """Return the page."""
-    title = escape(f"{story.trace}: toque simulate")
+def render_html(*stories: Story) -> str:
+    """Return the page: of several stories one after the other."""
+    title = escape(f"{stories[0].trace}: toque simulate")
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{title}</title>'
         f"<style>{style_sheet()}</style>"
     )
     parts = (_top, _table, _cost, _waits, _over_time, _decisions)
-    body = "".join(part(story) for part in parts)
+    body = "".join(part(story) for story in stories for part in parts)
     return f'<!doctype html><html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
 
 
 def _top(story: Story) -> str:
     question, sizes = story.question, story.question.sizes
     return (
-        f"<h1>{escape(story.trace)}</h1>"
+        f"<h1>{escape(story.trace)}{f': {escape(story.name)}' if story.name else ''}</h1>"
         f'<p class="soft">{story.optimum.fixed.measures.requests:,} requests; objective {escape(str(question.objective))}; '
-        f"cold start {question.cold_start_s:.3g} s; {question.profile.slots} slots a replica; replicas {sizes.initial} at first, "
+        f"cold start {question.cold_start_s:.3g} s; {question.profile.slots} slots a replica, from {escape(story.slots_from)}; replicas {sizes.initial} at first, "
         f"{sizes.minimum} to {sizes.maximum}</p>"
         f'<p class="answer">{_answer(story)}</p>'
     )

@@ -53,19 +53,27 @@ class Workload:
     span_s: float = 0.0
 
 
-def find_workload(text: str) -> Workload:
-    """Return what `text` names. Raises `ConfigError` where it names nothing; a file's rows are judged when it is read."""
+def find_workload(text: str, model: str = "") -> Workload:
+    """Return what `text` names; of a file that tells models apart only the requests of `model`, if one is named.
+
+    Raises `ConfigError` where it names nothing; a file's rows are judged when it is read.
+    """
     kind, colon, rest = text.partition(":")
     if text == BURSTS:
         return Workload(BURSTS, bursts)
     if colon and kind in KINDS:
         return _synthetic(text, kind, rest)
-    shipped = SHIPPED / f"{text}{SUFFIX}"
-    path = shipped if text in shipped_names() else Path(text)
-    if not path.is_file():
+    path = file_of(text)
+    if path is None:
         known = ", ".join((*shipped_names(), BURSTS, *(f"{kind}:..." for kind in KINDS)))
         raise ConfigError(f"there is no trace {text!r}", fix=f"name a file, or one of {known}")
-    return Workload(text, lambda: read_trace(path))
+    return Workload(text, lambda: read_trace(path, model))
+
+
+def file_of(text: str) -> Path | None:
+    """Return the file of a trace, if it is one."""
+    path = SHIPPED / f"{text}{SUFFIX}" if text in shipped_names() else Path(text)
+    return path if path.is_file() else None
 
 
 def shipped_names() -> list[str]:

@@ -20,6 +20,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "prompt": ("prompt_tokens", "contexttokens", "input_tokens", "request_tokens", "prompt_len"),
     "output": ("output_tokens", "generatedtokens", "completion_tokens", "response_tokens", "output_len"),
     "tenant": ("tenant", "client", "key", "user"),
+    "model": ("model",),
     "class": ("class", "service_class", "service_tier"),
     "duration": ("duration_ms",),
     "status": ("status",),
@@ -43,10 +44,12 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a file holds. `is_log`: in the order of ends, so not quite in that of arrivals."""
+    """What a file holds. `is_log`: in the order of ends, so not quite in that of arrivals. `has_models`: every arrival's
+    `pool` is the model it asked for."""
 
     arrivals: Iterator[Arrival]
     is_log: bool
+    has_models: bool = False
 
 
 def csv_rows(lines: Iterable[str], cursor: Cursor) -> Rows:
@@ -55,13 +58,27 @@ def csv_rows(lines: Iterable[str], cursor: Cursor) -> Rows:
     header = [title.strip().lower() for title in next(rows, [])]
     if not header:
         return Rows(iter(()), is_log=False)
-    places = _places(header)
-    if "time" not in places:
+    places = places_in(header)
+    return Rows(csv_arrivals(rows, places), not LOG_NAMES.isdisjoint(header), "model" in places)
+
+
+def places_in(header: Sequence[str]) -> Mapping[str, int]:
+    """Return where each of our columns is; of two with the same meaning the more usual name counts.
+
+    Raises `ValueError` where no column holds times.
+    """
+    found = {name: next((alias for alias in aliases if alias in header), None) for name, aliases in NAMES.items()}
+    if found["time"] is None:
         raise ValueError(f"no column of times among {', '.join(header)[:80]!r}; name one of them arrival_s")
+    return {name: header.index(alias) for name, alias in found.items() if alias is not None}
+
+
+def csv_arrivals(rows: Iterable[Sequence[str]], places: Mapping[str, int]) -> Iterator[Arrival]:
+    """Read the cells of rows."""
     if places.keys() <= {"time", "prompt", "output"}:
-        return Rows(_plain_arrivals(rows, places), is_log=not LOG_NAMES.isdisjoint(header))
+        return _plain_arrivals(rows, places)
     pick = _picker(places)
-    return Rows(_wanted(pick(cells) for cells in rows), is_log=not LOG_NAMES.isdisjoint(header))
+    return _wanted(pick(cells) for cells in rows)
 
 
 def json_rows(lines: Iterable[str], cursor: Cursor) -> Rows:
@@ -69,7 +86,7 @@ def json_rows(lines: Iterable[str], cursor: Cursor) -> Rows:
     objects = _json_objects(lines, cursor)
     first = next(objects, {})
     is_log = not LOG_NAMES.isdisjoint(_flat(first))
-    return Rows(_wanted(map(_known, chain([first], objects))), is_log)
+    return Rows(_wanted(map(_known, chain([first], objects))), is_log, "model" in _known(first))
 
 
 # ---- CSV -------------------------------------------------------------------------------------------------------------
@@ -83,12 +100,6 @@ def _cells(lines: Iterable[str], cursor: Cursor) -> Iterator[list[str]]:
             yield cells
     except csv.Error as error:
         raise ValueError(f"this is no CSV: {error}") from error
-
-
-def _places(header: Sequence[str]) -> Mapping[str, int]:
-    """Where each of our columns is; of two with the same meaning the more usual name counts."""
-    found = {name: next((alias for alias in aliases if alias in header), None) for name, aliases in NAMES.items()}
-    return {name: header.index(alias) for name, alias in found.items() if alias is not None}
 
 
 def _plain_arrivals(rows: Iterable[Sequence[str]], places: Mapping[str, int]) -> Iterator[Arrival]:
@@ -174,6 +185,7 @@ def _arrival(row: _Row) -> Arrival:
         _tokens(row.get("output", 1)) or 1,
         str(row.get("tenant", "")),
         ServiceClass.BATCH if is_batch else ServiceClass.INTERACTIVE,
+        str(row.get("model", "")),
     )
 
 

@@ -7,8 +7,10 @@ by any of their usual names (docs/reference/traces.md), and times become seconds
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import TextIOWrapper
+from math import inf
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,15 +21,30 @@ from toque.sim.workload.rows import Cursor, Rows, csv_rows, json_rows
 
 GZIP = b"\x1f\x8b"
 SNIFF_BYTES = 4096
+MODELS_TOLD = 10
+"""Names of other models that are told where the one asked for is not there."""
 FIX = "rows need a time in ascending order, and whole numbers of tokens from 0; see docs/reference/traces.md"
 
 
-def read_trace(path: Path) -> Iterator[Arrival]:
-    """Yield the arrivals of a trace file. Raises `ConfigError` at the first row that cannot be used."""
+def read_trace(path: Path, model: str = "") -> Iterator[Arrival]:
+    """Yield the arrivals of a trace file: all, or those of `model`. Raises `ConfigError` at the first row that cannot be used."""
     cursor = Cursor()
+    with telling(path, cursor), path.open("rb") as file:
+        yield from _arrivals(rows_of(file, cursor), model)
+
+
+def tells_models(path: Path) -> bool:
+    """Whether a trace file says of each request which model it asked for."""
+    cursor = Cursor()
+    with telling(path, cursor), path.open("rb") as file:
+        return rows_of(file, cursor).has_models
+
+
+@contextmanager
+def telling(path: Path, cursor: Cursor) -> Iterator[None]:
+    """Tell what is wrong with a file as a `ConfigError`, with the line where the cursor stands."""
     try:
-        with path.open("rb") as file:
-            yield from _arrivals(_plain(file), cursor)
+        yield
     except (ValueError, KeyError, OverflowError) as error:
         raise ConfigError(_sentence(error), where=f"{path}:{cursor.line}", fix=FIX) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -38,26 +55,30 @@ def read_trace(path: Path) -> Iterator[Arrival]:
         raise ConfigError(text, where=str(path), fix="name a file that can be read") from error
 
 
-def _arrivals(file: BinaryIO, cursor: Cursor) -> Iterator[Arrival]:
-    first = last = None
-    for arrival in _ordered(file, cursor):
+def _arrivals(rows: Rows, model: str) -> Iterator[Arrival]:
+    first: float | None = None
+    last = -inf
+    others: set[str] = set()
+    for arrival in in_order(rows.arrivals) if rows.is_log else rows.arrivals:
         at = arrival.at
-        if first is None or last is None:
-            first = last = at
         if at < last:
             raise ValueError(f"the time goes back by {last - at:g} s")
         last = at
-        yield replace(arrival, at=at - first) if first else arrival
+        if model and arrival.pool != model:
+            if len(others) < MODELS_TOLD:
+                others.add(arrival.pool)
+            continue
+        if first is None:
+            first = at
+        yield replace(arrival, at=at - first, pool="") if first or arrival.pool else arrival
     if first is None:
-        raise ValueError("the trace has no requests")
+        told = f" of model {model!r}; it has {', '.join(sorted(others))}" if others else ""
+        raise ValueError(f"the trace has no requests{told}")
 
 
-def _ordered(file: BinaryIO, cursor: Cursor) -> Iterator[Arrival]:
-    rows = _rows(file, cursor)
-    return in_order(rows.arrivals) if rows.is_log else rows.arrivals
-
-
-def _rows(file: BinaryIO, cursor: Cursor) -> Rows:
+def rows_of(file: BinaryIO, cursor: Cursor) -> Rows:
+    """Return what a file holds, whatever its kind. Raises `ValueError` for one that is no trace."""
+    file = plain(file)
     start = _peek(file).lstrip(b"\xef\xbb\xbf \t\r\n")
     if b"\0" in start:
         raise ValueError("this is a binary file, and a trace is text")
@@ -67,7 +88,7 @@ def _rows(file: BinaryIO, cursor: Cursor) -> Rows:
     return json_rows(lines, cursor) if start.startswith(b"{") else csv_rows(lines, cursor)
 
 
-def _plain(file: BinaryIO) -> BinaryIO:
+def plain(file: BinaryIO) -> BinaryIO:
     """Look through gzip, whatever the file is called."""
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if _peek(file).startswith(GZIP) else file
 
