@@ -18,6 +18,7 @@ from toque.model.messages import (
     Divert,
     DrainOrdered,
     Effect,
+    EnterStage,
     Event,
     Failed,
     RecordBreaker,
@@ -28,6 +29,7 @@ from toque.model.messages import (
     StartReplica,
     StopReplica,
 )
+from toque.model.overload import Stage
 from toque.model.ticket import RefusalReason, ServiceClass, Ticket
 from toque.model.view import ReplicaState
 
@@ -62,6 +64,8 @@ class Laws:
         self._contested_at_first = 0
         """After a reload a turn of batch may be due that was earned under another share."""
         self._is_draining = False
+        self.stage = Stage.NORMAL
+        """Of overload, as the effects told it."""
         self._before: dict[str, Before] = {}
         self._pool_of: dict[int, str] = {}
 
@@ -95,10 +99,9 @@ class Laws:
         check_fleet(self._fleet, now)
         journeys = self._fleet.journeys
         assert self.open == {j.ticket.id: j.replica_id for j in journeys.values()}, "the shell would know otherwise"
-        if self._is_draining and isinstance(event, Arrived):
-            reasons = [effect.reason for effect in effects if isinstance(effect, Refuse)]
-            known = event.ticket.pool in {pool.name for pool in self._fleet.spec.pools}
-            assert reasons[:1] == [RefusalReason.DRAINING if known else RefusalReason.MODEL_NOT_FOUND]
+        if isinstance(event, Arrived):
+            self._check_door(event.ticket, [effect.reason for effect in effects if isinstance(effect, Refuse)])
+        self.stage = next((effect.stage for effect in effects if isinstance(effect, EnterStage)), self.stage)
         if not isinstance(event, SpecChanged):
             for name, pool in self._fleet.pools.items():
                 self._check_pool(pool, self._before[name], event, effects)
@@ -106,6 +109,7 @@ class Laws:
     def check_calm(self, now: float) -> None:
         """Nothing is left of any request, and every pool is as small as it may be."""
         check_rest(self._fleet)
+        assert self.stage is Stage.NORMAL, f"still at stage {self.stage.name}"
         assert self._fleet.pools.keys() == {pool.name for pool in self._fleet.spec.pools}, (
             "a pool that left is still here"
         )
@@ -117,6 +121,19 @@ class Laws:
             assert pool.next_wake() == inf or pool.supply.restart.is_given_up, f"{name} ticks at rest"
             if pool.spec.elastic and policy != "fixed":
                 assert live <= least, f"{name} keeps {live} replicas for nobody"
+
+    def _check_door(self, ticket: Ticket, reasons: list[RefusalReason]) -> None:
+        """Who may come in: nobody while the service ends, and by the stage of overload not batch, or nobody."""
+        known = ticket.pool in {pool.name for pool in self._fleet.spec.pools}
+        is_shed = self.stage >= (Stage.SHED_BATCH if ticket.service_class is ServiceClass.BATCH else Stage.SHED_ALL)
+        if not known:
+            assert reasons == [RefusalReason.MODEL_NOT_FOUND]
+        elif self._is_draining:
+            assert reasons == [RefusalReason.DRAINING]
+        elif is_shed:
+            assert reasons == [RefusalReason.OVERLOADED], f"{ticket.id} comes in at stage {self.stage.name}"
+        else:
+            assert RefusalReason.OVERLOADED not in reasons, f"{ticket.id} is shed at stage {self.stage.name}"
 
     # ---- effects -----------------------------------------------------------------------------------------------------
 

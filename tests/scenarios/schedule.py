@@ -42,6 +42,16 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Squeeze:
+    """The gateway itself is short of something for a while: `kind` is memory, loop or files. It is measured as it is live."""
+
+    at: float
+    length_s: float
+    kind: str
+    height: float
+
+
+@dataclass(frozen=True)
 class Schedule:
     """One run. `drain_at` is when the whole service is told to end; inf: never."""
 
@@ -51,13 +61,14 @@ class Schedule:
     climate: Climate
     gaps: tuple[Gap, ...] = ()
     reloads: tuple[Reload, ...] = ()
+    squeezes: tuple[Squeeze, ...] = ()
     drain_at: float = inf
 
     def __str__(self) -> str:
         pools = ", ".join(f"{p.name} ({p.scaling.policy}, {p.slots} slots)" for p in self.spec.pools)
         drain = f"; drain at {self.drain_at:g} s" if self.drain_at < inf else ""
         troubles = ", ".join(self.climate.troubles) or "no trouble"
-        return f"{len(self.clients)} clients; {pools}; {troubles}; {len(self.gaps)} gaps, {len(self.reloads)} reloads{drain}"
+        return f"{len(self.clients)} clients; {pools}; {troubles}; {len(self.gaps)} gaps, {len(self.reloads)} reloads, {len(self.squeezes)} squeezes{drain}"
 
 
 def draw_schedule(seed: int) -> Schedule:
@@ -71,6 +82,7 @@ def draw_schedule(seed: int) -> Schedule:
         climate=draw_climate(chance),
         gaps=_gaps(chance),
         reloads=draw_reloads(spec, LONGEST_S, chance),
+        squeezes=_squeezes(chance),
         drain_at=chance.uniform(1.0, LONGEST_S) if chance.random() < 0.15 else inf,
     )
 
@@ -140,4 +152,17 @@ def _gaps(chance: random.Random) -> tuple[Gap, ...]:
     lengths_s = [0.5, 10.0, 3600.0, 8 * 3600.0]
     return tuple(
         sorted((Gap(chance.uniform(0, 200), chance.choice(lengths_s)) for _ in range(count)), key=lambda g: g.at)
+    )
+
+
+def _squeezes(chance: random.Random) -> tuple[Squeeze, ...]:
+    count = chance.choice([0, 0, 0, 1, 2])
+    return tuple(
+        Squeeze(
+            at=chance.uniform(0.0, 100.0),
+            length_s=chance.choice([1.0, 10.0, 30.0]),
+            kind=chance.choice(["memory", "loop", "files"]),
+            height=chance.choice([0.5, 0.93, 0.955, 0.97, 1.0]),
+        )
+        for _ in range(count)
     )

@@ -51,6 +51,7 @@ def _smaller(schedule: Schedule, size: int) -> Iterator[Schedule]:
     if size == len(schedule.clients):
         yield from (replace(schedule, climate=schedule.climate.without(name)) for name in schedule.climate.troubles)
         yield from (replace(schedule, gaps=tuple(g for g in schedule.gaps if g is not gap)) for gap in schedule.gaps)
+        yield from (replace(schedule, squeezes=schedule.squeezes[:n]) for n in range(len(schedule.squeezes)))
         yield from (replace(schedule, reloads=schedule.reloads[:n]) for n in range(len(schedule.reloads)))
         if schedule.drain_at < inf:
             yield replace(schedule, drain_at=inf)

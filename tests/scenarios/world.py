@@ -14,7 +14,7 @@ from typing import assert_never
 
 from tests.scenarios.climate import dice, draw_call, happens
 from tests.scenarios.laws import Laws
-from tests.scenarios.schedule import LONGEST_S, Client, Schedule
+from tests.scenarios.schedule import LONGEST_S, Client, Schedule, Squeeze
 from tests.scenarios.twin import Twin
 from toque.core.fallback import WaysOut
 from toque.core.fleet import Fleet
@@ -25,9 +25,11 @@ from toque.model.messages import (
     Divert,
     DrainOrdered,
     Effect,
+    EnterStage,
     Event,
     Failed,
     Finished,
+    PressureMeasured,
     ProbeReplica,
     RecordBreaker,
     RecordDecision,
@@ -37,6 +39,7 @@ from toque.model.messages import (
     StopReplica,
     Woke,
 )
+from toque.model.overload import Stage
 from toque.model.ticket import FailureKind, ServiceClass, Ticket
 
 TTFT_S_MAX = 20.0
@@ -44,6 +47,9 @@ TTFT_S_MAX = 20.0
 CALM_S = 4000.0
 """After the last trouble: longer than all windows, delays and back-offs; Ray Serve takes 600 s for each replica less."""
 STEPS_MAX = 20_000
+PRESSURE_INTERVAL_S = 0.25
+AFTER_SQUEEZE_S = 8.0
+"""The gateway goes on measuring; after so long, or a little longer after a gap, it is calm again by every limit."""
 
 
 class World:
@@ -78,6 +84,8 @@ class World:
             self.at(self.schedule.drain_at, lambda: self.post(DrainOrdered()))
         for reload in self.schedule.reloads:
             self.at(reload.at, partial(self.post, SpecChanged(reload.spec, reload.renewed)))
+        for squeeze in self.schedule.squeezes:
+            self.at(squeeze.at, partial(self._measure, squeeze))
         self._go_on_until(max(LONGEST_S, *(gap.at + gap.length_s for gap in self.schedule.gaps), 0.0))
         while self.laws.open:
             due = self._due()
@@ -158,10 +166,19 @@ class World:
                 self._twins[replica_id].stop()
             case ProbeReplica(replica_id):
                 self._twins[replica_id].probe()
-            case Refuse() | RecordDecision() | RecordBreaker() | Divert():
+            case Refuse() | RecordDecision() | RecordBreaker() | Divert() | EnterStage():
                 pass
             case _:
                 assert_never(effect)
+
+    def _measure(self, squeeze: Squeeze) -> None:
+        """Tell the pressure and look again soon, until it has been gone for a while."""
+        share = max(0.0, 1.0 - abs(2 * (self.now - squeeze.at) / squeeze.length_s - 1))  # up, and down again
+        seen = {"memory": 0.4, "loop": 0.0, "files": 0.1}
+        seen[squeeze.kind] = max(seen[squeeze.kind], squeeze.height * min(1.0, 2 * share))
+        self.post(PressureMeasured(seen["memory"], seen["loop"], seen["files"]))
+        if self.now < squeeze.at + squeeze.length_s + AFTER_SQUEEZE_S or self.laws.stage is not Stage.NORMAL:
+            self.later(PRESSURE_INTERVAL_S, partial(self._measure, squeeze))
 
     # ---- clients and calls -------------------------------------------------------------------------------------------
 

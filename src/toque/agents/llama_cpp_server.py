@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toque.agents.child import StatusPipe, join_parent
+from toque.agents.confine import confine
 from toque.model.agent_spec import Secret
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class EngineSettings:
 def main() -> None:
     """Load, warm up, tell the port, and serve until SIGTERM."""
     pipe, secret = join_parent()
+    confine()
     settings = EngineSettings(**json.loads(sys.argv[1]))
     read_ahead(Path(settings.path), pipe.loading)
     # The engine holds the interpreter lock while it loads, so until then SIGTERM keeps its default action: end at once.
