@@ -4,13 +4,13 @@ Law: a file with one wrong line is refused whole, with every wrong line named (u
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from toque.model.batch import Item, LineError
 from toque.model.errors import CallerError
-from toque.model.value import value
 
 ERRORS_MAX = 100
 """Wrong lines that are told; who has more has one cause."""
@@ -20,7 +20,7 @@ Check = Callable[[bytes], None]
 """Looks at one request body as the gateway would. Raises `CallerError`."""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class IntakeLimits:
     """What an input may have; OpenAI's own numbers."""
 

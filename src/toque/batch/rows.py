@@ -5,12 +5,11 @@ Law: nothing here decides; a row that is not of the form was not written by us a
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from toque.batch.database import Cell, Row
 from toque.model.batch import Batch, BatchOrder, BatchStatus, Item, Lease, LineError
-from toque.model.value import value
 
 BATCH_COLUMNS = (
     "id, tenant, endpoint, input_file_id, completion_window, window_s, metadata, status, moments, created_at, expires_at,"
@@ -27,7 +26,7 @@ class ItemState(StrEnum):
     FAILED = "failed"
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a leased item: done (completed or failed) with its output line, or to be run again `after_s`.
 

@@ -10,14 +10,13 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from toque.model.errors import CallerError
-from toque.model.value import value
 
 PARTS_MAX = 16
 FIELD_BYTES_MAX = 1024
 FILENAME_CHARS_MAX = 255
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file as it was sent: `filename` is the caller's own word, kept and shown but never used as a path."""
 

@@ -5,10 +5,8 @@ statuses in one direction only.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
-
-from toque.model.value import value
 
 
 class BatchStatus(StrEnum):
@@ -35,7 +33,7 @@ class Purpose(StrEnum):
     BATCH_OUTPUT = "batch_output"
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file that is whole. `sha256` is the digest of its content, in hex."""
 
@@ -48,7 +46,7 @@ class StoredFile:
     created_at: int
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class BatchOrder:
     """What a caller asks for. `window_s`: how long the batch may take; what is not done then expires."""
 
@@ -60,7 +58,7 @@ class BatchOrder:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class LineError:
     """Why an input was refused, at a line counted from 1; 0: at no line in particular."""
 
@@ -70,7 +68,7 @@ class LineError:
     param: str = ""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Batch:
     """One batch. `moments` maps a status to when it was reached; `completed + failed <= total` at any instant."""
 
@@ -92,7 +90,7 @@ class Batch:
         return self.moments[BatchStatus.VALIDATING]
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Item:
     """One line of an input: a request with the caller's own name for it. `line` counts from 1; `body` is JSON."""
 
@@ -101,7 +99,7 @@ class Item:
     body: bytes
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to run one item until `until`. Whoever holds an older `token` of the item is told so and dropped."""
 
@@ -114,7 +112,7 @@ class Lease:
     until: int
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the gateway answered to one item. `is_capacity`: we had no room, which is no fault of the item."""
 
