@@ -154,7 +154,7 @@ def started(arguments: list[str], folder: Path, environment: Mapping[str, str] |
     """Run a toque command and collect what it announces; ended by its id."""
     source = str(Path(__file__).parents[1])
     home = {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))}
-    path = {"PYTHONPATH": f"{source}{os.pathsep}{source}/src"}
+    path = {"PYTHONPATH": f"{source}{os.pathsep}{source}/src", "TOQUE_JOBS_STORE": str(folder / "jobs.sqlite")}
     argv = [sys.executable, "-m", "toque", *arguments]
     with launched(argv, folder, {**os.environ, **home, **path, **(environment or {})}) as service:
         yield service

@@ -9,6 +9,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "httptools": ("toque.wire",),
     "msgspec": (
         "toque.agents",
+        "toque.batch",
         "toque.cli",
         "toque.conformance",
         "toque.drivers",
@@ -20,8 +21,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "prometheus_client": ("toque.app", "toque.records"),
     "pydantic": ("toque.config",),
     "pydantic_core": ("toque.config",),
+    "python_multipart": ("toque.batch.upload",),
     "rich": ("toque.cli",),
-    "starlette": ("toque.agents.host_routes", "toque.gateway"),
+    "starlette": ("toque.agents.host_routes", "toque.batch.routes", "toque.gateway"),
     "uvloop": ("toque.agents.host_server", "toque.app", "toque.cli"),
     "xllamacpp": ("toque.agents.llama_cpp_server",),
 }

@@ -87,9 +87,10 @@ WALL_CLOCK = {
 STAMPS = {
     "src/toque/agents/host_routes.py",  # `created` of an answer
     "src/toque/app/service.py",  # handed to the access line and to recorded traffic
+    "src/toque/app/jobs.py",  # leases and windows of batches are stored: they must mean the same after a restart
     "src/toque/app/reload.py",  # the metric that says when settings were last read
 }
-"""Where the wall clock stands in what people read, and decides nothing."""
+"""Where the wall clock stands in what people read or what is stored, and decides nothing of the fleet."""
 
 
 def test_l12_the_wall_clock_is_read_for_stamps_and_nowhere_else() -> None:

@@ -5,6 +5,7 @@ Law: it returns when everything it started is gone. The first signal drains, the
 
 import asyncio
 import gc
+import os
 import secrets
 import signal
 import socket
@@ -20,9 +21,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from toque.app.addresses import take_addresses, taken
 from toque.app.fleet import OpenFleet, open_fleet
+from toque.app.jobs import open_jobs
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
 from toque.app.sensor import ProcessSensor, raise_file_limit
+from toque.app.state import state_dir
 from toque.config.address import split_address
 from toque.gateway.admin import AdminSources, admin_app
 from toque.gateway.auth import KeyRing
@@ -78,10 +81,11 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         )
         fleet.controller.obey(gateway.take_stage)
         stack.push_async_callback(watch.close)
-        settle_collector()
         watch.open()
-        announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
-        first = await signals.first()
+        async with open_jobs(spec.jobs, state_dir(spec.records.state_dir, os.environ), gateway):
+            settle_collector()
+            announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
+            first = await signals.first()
         await reloader.close()
         return await _drain(reloader.spec, fleet, gateway, signals, first, announce)
 

@@ -37,14 +37,32 @@ class Service:
         with self.ask("GET", path) as answer:
             return _object(answer.read(ANSWER_BYTES_MAX))
 
+    def post(self, path: str, content: Mapping[str, object] | None = None) -> Mapping[str, object]:
+        """Send a JSON object and return the one that answers. Raises as `get`."""
+        with self.ask("POST", path, content) as answer:
+            return _object(answer.read(ANSWER_BYTES_MAX))
+
+    def upload(self, path: str, form: bytes, content_type: str) -> Mapping[str, object]:
+        """Send a form and return the JSON object that answers. Raises as `get`."""
+        with self._answered("POST", path, form, content_type) as answer:
+            return _object(answer.read(ANSWER_BYTES_MAX))
+
     @contextmanager
     def ask(
         self, method: str, path: str, content: Mapping[str, object] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and hand out its answer, to be read while it arrives; closes the connection in the end."""
+        body = None if content is None else json.dumps(content).encode()
+        with self._answered(method, path, body, "application/json") as answer:
+            yield answer
+
+    @contextmanager
+    def _answered(
+        self, method: str, path: str, body: bytes | None, content_type: str
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         try:
-            answer = self._send(connection, method, path, content)
+            answer = self._send(connection, method, path, body, content_type)
             if answer.status >= 400:
                 self._check_mark(answer)
                 raise _refusal(answer)
@@ -70,12 +88,11 @@ class Service:
             raise ConfigError(f"{self.url!r} is no URL of a service", fix="write http://HOST:PORT") from error
 
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, content: Mapping[str, object] | None
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, content_type: str
     ) -> http.client.HTTPResponse:
-        headers = {"content-type": "application/json"} if content is not None else {}
+        headers = {"content-type": content_type} if body is not None else {}
         if self.key is not None:
             headers["authorization"] = f"Bearer {self.key.reveal()}"
-        body = None if content is None else json.dumps(content).encode()
         try:
             connection.request(method, path, body, headers)
             return connection.getresponse()

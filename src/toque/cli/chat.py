@@ -11,17 +11,15 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from toque.cli.api import add_api, api_service
 from toque.cli.call import Service
 from toque.cli.exits import Exit
 from toque.cli.layout import count
 from toque.cli.parser import add_json
 from toque.cli.terminal import Terminal
-from toque.model.agent_spec import Secret
 from toque.model.errors import CallerError, UpstreamError
 from toque.wire.sse import SseParser
 
-API_URL = "http://127.0.0.1:8080"
-KEY_VARIABLE = "TOQUE_KEY"
 PIECE_BYTES = 64 * 2**10
 SYSTEM = "You are a helpful assistant. Answer in short sentences."
 """Said first unless told otherwise: a small model left without it wanders off."""
@@ -35,10 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("question", metavar="QUESTION", nargs="?", default="", help="ask once and end")
     parser.add_argument("--model", metavar="M", default="", help="which model (default: the first one listed)")
-    parser.add_argument("--url", metavar="URL", default="", help=f"the API (default: $TOQUE_LISTEN, or {API_URL})")
-    parser.add_argument(
-        "--key-file", metavar="FILE", default="", help=f"file with your API key (default: ${KEY_VARIABLE} if set)"
-    )
+    add_api(parser)
     parser.add_argument("--system", metavar="TEXT", default=SYSTEM, help=f"the first message (default: {SYSTEM})")
     parser.add_argument(
         "--max-tokens", metavar="N", type=int, default=TOKENS_MAX, help=f"tokens of an answer (default: {TOKENS_MAX})"
@@ -48,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Answer one question, or as many as are typed."""
-    url = args.url or terminal.environment.get("TOQUE_LISTEN") or API_URL
-    service = Service(url, "Start one with `toque up`, or name it with --url URL.", _key(args.key_file, terminal))
+    service = api_service(args, terminal)
     question = args.question or ("" if terminal.inp.isatty() else terminal.inp.read().strip())
     talk = Conversation(service, args.model or _first_model(service), terminal, args.max_tokens)
     talk.begin(args.system)
@@ -160,11 +154,3 @@ def _first_model(service: Service) -> str:
     if not models:
         raise CallerError("Your key may use no model of this service.", status=403, code="model_not_allowed")
     return str(models[0]["id"])
-
-
-def _key(path: str, terminal: Terminal) -> Secret | None:
-    if not path and KEY_VARIABLE not in terminal.environment:
-        return None
-    from toque.config.secret import read_secret  # noqa: PLC0415  # only who has a key needs it
-
-    return read_secret(f"file:{path}" if path else f"env:{KEY_VARIABLE}", terminal.environment)

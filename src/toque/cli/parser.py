@@ -63,6 +63,24 @@ VERBS: Mapping[str, Entry] = {
         "talk with a model of the running service",
         ('toque chat "Why is the sky blue?"', "toque chat", "toque chat --model hosted --key-file ./my.key"),
     ),
+    "run": Entry(
+        "toque.cli.run",
+        "run a file of requests through a model, without a server",
+        (
+            "toque run requests.jsonl -o answers.jsonl",
+            "toque run requests.jsonl -o answers.jsonl --model ./model.gguf",
+            "toque run texts.jsonl -o vectors.jsonl --endpoint /v1/embeddings --model vectors",
+        ),
+    ),
+    "batch": Entry(
+        "toque.cli.batch",
+        "have a file of requests run on spare capacity, and fetch what came of it",
+        (
+            "toque batch submit requests.jsonl --wait",
+            "toque batch ls",
+            "toque batch download batch-4fjz... -o answers.jsonl",
+        ),
+    ),
     "replay": Entry(
         "toque.cli.replay",
         "prove that a journal's decisions come out again",

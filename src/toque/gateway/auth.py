@@ -52,6 +52,7 @@ class KeyRing:
         self.ways = ways
         self._known = {key.sha256.lower(): (key.sha256.lower(), _caller(key)) for key in keys}
         self._everybody = replace(EVERYBODY, may_leave=keyless_may_leave)
+        self._callers = {caller.tenant: caller for _, caller in self._known.values()}
 
     def identify(self, headers: Headers) -> Caller:
         """Find the caller by `Authorization: Bearer KEY` or `x-api-key: KEY`. Raises `CallerError` (401)."""
@@ -66,6 +67,15 @@ class KeyRing:
         known, caller = self._known.get(digest, _NOBODY)
         if not hmac.compare_digest(known, digest):
             raise _not_known("This API key is not known here.")
+        return caller
+
+    def find(self, tenant: str) -> Caller:
+        """Return a caller by its name, for work it has ordered before. Raises `CallerError` (401) when its key is gone."""
+        if not self._known:
+            return self._everybody
+        caller = self._callers.get(tenant)
+        if caller is None:
+            raise _not_known("The API key that ordered this is not known here any more.")
         return caller
 
     def fallbacks(self, caller: Caller, model: str) -> tuple[str, ...]:

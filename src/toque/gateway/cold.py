@@ -20,12 +20,18 @@ Json: TypeAlias = dict[str, object]
 
 HOT = {b"/v1" + path.encode("ascii"): path for path in SHAPES}
 """Request path -> path end, of the inference routes."""
+ANNEX = (b"/v1/files", b"/v1/batches")
+"""Beginnings of the paths that an attached application answers."""
 OPEN = frozenset({b"/livez", b"/readyz"})
 """What answers without a key."""
 PROBES = OPEN | {b"/health", b"/startupz"}
 """What machines ask each second: not recorded."""
 LOADING = frozenset({ReplicaState.STARTING, ReplicaState.LOADING, ReplicaState.WARMING})
 
+_ANNEX_LABELS = {
+    path: path.decode("ascii")
+    for path in (*ANNEX, *(b"%b/{id}" % path for path in ANNEX), b"/v1/files/{id}/content", b"/v1/batches/{id}/cancel")
+}
 _READY = frozenset({ReplicaState.READY, ReplicaState.DOUBTED})
 _MODEL = b"/v1/models/"
 _READS = frozenset({b"GET", b"HEAD"})
@@ -84,7 +90,16 @@ def route_label(path: bytes) -> str:
     """The route as records name it: one of a fixed set, whatever was asked for."""
     if path in HOT or path == b"/v1/models":
         return path.decode("ascii")
+    if path.startswith(ANNEX):
+        return _ANNEX_LABELS.get(_with_hole(path), "_other")
     return "/v1/models/{id}" if path.startswith(_MODEL) else "_other"
+
+
+def _with_hole(path: bytes) -> bytes:
+    """Put `{id}` where a path has the name of a file or batch."""
+    start, _, rest = path[len(b"/v1/") :].partition(b"/")
+    _, slash, act = rest.partition(b"/")
+    return b"/v1/%b/{id}%b%b" % (start, slash, act) if rest else b"/v1/" + start
 
 
 def list_models(view: FleetView, caller: Caller) -> Json:

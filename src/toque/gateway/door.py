@@ -11,8 +11,9 @@ from functools import partial
 
 from toque.gateway.auth import Caller, KeyRing, check_model
 from toque.gateway.errand import Errand
-from toque.gateway.openai import SHAPES, BodyReader
+from toque.gateway.openai import SHAPES, Ask, BodyReader
 from toque.model.errors import CallerError
+from toque.model.ticket import ServiceClass
 from toque.model.value import value
 from toque.ports import Dialect
 from toque.wire.client import Headers
@@ -72,6 +73,24 @@ class Door:
         errand = Errand(ask, path, fields, request_id, caller.tenant, service_class, now, now + entry.timeout_s)
         if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
             return replace(errand, fallbacks=fallbacks, ask_instead=partial(reader.read, request.body))
+        return errand
+
+    def look_at(self, tenant: str, path: str, body: bytes) -> tuple[Caller, Ask]:
+        """Check a request that has no head: the item of a tenant's batch. Raises `CallerError`."""
+        caller = self._keys.find(tenant)
+        ask = self._readers[path].read(body)
+        if ask.streams:
+            raise CallerError("A batch takes no streams; leave `stream` out.", param="stream")
+        check_model(caller, ask.model)
+        return caller, ask
+
+    def admit_item(self, tenant: str, path: str, body: bytes, request_id: bytes, now: float) -> Errand:
+        """Admit an item of a tenant's batch. Raises `CallerError`, also when the tenant's key is gone."""
+        caller, ask = self.look_at(tenant, path, body)
+        fields = b"x-request-id: %b\r\n" % request_id
+        errand = Errand(ask, path, fields, request_id, caller.tenant, ServiceClass.BATCH, now, now + self._request_s)
+        if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
+            return replace(errand, fallbacks=fallbacks, ask_instead=partial(self._readers[path].read, body))
         return errand
 
     def _enter(self, headers: Headers) -> Entry:

@@ -4,6 +4,8 @@ Law: a head is sent once, together with the first bytes after it. Once it is sen
 there is no stream to put them in, the connection is cut.
 """
 
+from typing import Protocol
+
 from toque.model.errors import ToqueError
 from toque.wire.errors import encode_error, encode_error_event
 from toque.wire.incoming import Incoming
@@ -12,7 +14,38 @@ EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _STREAM_FIELDS = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
-class Outlet:
+class Outlet(Protocol):
+    """Where one answer goes: to a client's connection, or to whoever asked from inside."""
+
+    __slots__ = ()
+    has_begun: bool
+
+    def answer(self, content_type: bytes, fields: bytes, body: bytes) -> None:
+        """Take a whole answer. `fields`: further header fields, each with its CRLF."""
+        ...
+
+    def begin(self, content_type: bytes, length: int | None, fields: bytes) -> None:
+        """An answer begins; `length` None: nobody knows how long it will be."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Take bytes of the body."""
+        ...
+
+    def end(self) -> None:
+        """The body is complete."""
+        ...
+
+    def fail(self, error: ToqueError) -> None:
+        """There is no (more) answer."""
+        ...
+
+    def leave(self) -> None:
+        """Nobody is there any more."""
+        ...
+
+
+class ClientOutlet(Outlet):
     """Writes one answer to a client. After `end` or `fail` nothing more is written."""
 
     __slots__ = ("_connection", "_head", "_is_chunked", "_is_stream", "_request_id", "closes", "has_begun")

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TypeAlias
 
 from toque.gateway.errand import Errand
-from toque.gateway.outlet import Outlet
+from toque.gateway.outlet import ClientOutlet
 from toque.model.errors import CallerError, ToqueError
 from toque.model.service_spec import LimitSpec
 from toque.model.value import value
@@ -108,7 +108,7 @@ class Promise:
             repeats.end(self._name, self._expires_at, answer, self._limits)
 
 
-class KeepingOutlet(Outlet):
+class KeepingOutlet(ClientOutlet):
     """An outlet whose answer is kept."""
 
     __slots__ = ("_promise",)

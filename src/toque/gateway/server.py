@@ -12,22 +12,25 @@ from dataclasses import replace
 import msgspec
 
 from toque.gateway.auth import Caller, KeyRing
-from toque.gateway.cold import HOT, PROBES, ColdRoutes, allowed_methods, route_label
+from toque.gateway.cold import ANNEX, HOT, PROBES, ColdRoutes, allowed_methods, route_label
 from toque.gateway.door import Door, name_request
 from toque.gateway.errand import Errand
-from toque.gateway.outlet import Outlet
+from toque.gateway.inside import Inside
+from toque.gateway.outlet import ClientOutlet
 from toque.gateway.relay import Relay
 from toque.gateway.repeats import IDEMPOTENCY_KEY, REPLAYED, KeepingOutlet, Promise, Repeats
 from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
 from toque.gateway.upstreams import Upstreams
-from toque.model.errors import CallerError, ToqueError
+from toque.model.errors import CallerError, RefusedError, ToqueError
 from toque.model.overload import Stage
 from toque.model.service_spec import LimitSpec
+from toque.model.ticket import RefusalReason
 from toque.ports import Dialect
 from toque.records.metrics import Metrics
 from toque.records.recent import RecentTickets
 from toque.records.served import Served
+from toque.wire.asgi import AsgiHandler
 from toque.wire.errors import encode_error
 from toque.wire.incoming import Exchange, Incoming
 from toque.wire.request import Request
@@ -53,6 +56,8 @@ class Gateway:
         self._fleet = fleet
         self._door = Door(keys, dialects, limits.request_s)
         self._around = Surroundings(fleet, Upstreams(fleet, limits), limits, metrics, access, self.recent)
+        self.inside = Inside(lambda: (self._door, self._around))
+        self._annex: AsgiHandler | None = None
         self._server: Server | None = None
         self._strangers = Strangers()
         self._repeats = Repeats()
@@ -71,6 +76,10 @@ class Gateway:
     def port(self) -> int:
         """The port it listens on."""
         return self._opened().port
+
+    def attach(self, annex: AsgiHandler) -> None:
+        """Let an application answer the paths of `ANNEX`; it finds the `tenant` in its request's state."""
+        self._annex = annex
 
     def reload(self, dialects: Mapping[str, Dialect], keys: KeyRing, limits: LimitSpec) -> None:
         """Go by other settings from the next request on; what is being answered, and open connections, keep theirs."""
@@ -123,6 +132,8 @@ class Gateway:
         head = request.head
         path = HOT.get(head.target)
         request_id = name_request(head.headers)
+        if path is None and self._annex is not None and head.target.startswith(ANNEX):
+            return self._visit(self._annex, request, connection, request_id)
         if path is None or head.method != b"POST" or self._is_draining:
             self._answer(request, connection, request_id)
             return None
@@ -133,7 +144,7 @@ class Gateway:
         except ToqueError as error:
             self._refuse(error, request, connection, request_id)
             return None
-        relay = Relay(self._around, errand, Outlet(connection, request_id, is_chunked=not head.is_http_1_0))
+        relay = Relay(self._around, errand, ClientOutlet(connection, request_id, is_chunked=not head.is_http_1_0))
         relay.start()
         return relay
 
@@ -146,7 +157,7 @@ class Gateway:
             relay = Relay(self._around, errand, outlet)
             relay.start()
             return relay
-        Outlet(connection, errand.request_id, is_chunked=False).answer(known.content_type, REPLAYED, known.body)
+        ClientOutlet(connection, errand.request_id, is_chunked=False).answer(known.content_type, REPLAYED, known.body)
         request_id, route = errand.request_id.decode("ascii"), "/v1" + errand.path
         self._around.record(Served(request_id, route, 200, "replayed", tenant=errand.tenant, model=errand.ask.model))
         return None
@@ -154,6 +165,24 @@ class Gateway:
     def _identify(self, request: Request) -> Caller:
         """Ask the door that is there now: a reload puts up another."""
         return self._door.identify(request)
+
+    def _visit(self, annex: AsgiHandler, request: Request, connection: Incoming, request_id: bytes) -> Exchange | None:
+        """Hand a request over, once its key is known."""
+        try:
+            caller = self._identify(request)
+            if self._is_draining:
+                raise RefusedError(RefusalReason.DRAINING, 1.0)
+        except ToqueError as error:
+            self._refuse(error, request, connection, request_id)
+            return None
+        name = request_id.decode("ascii")
+
+        def ended(status: int) -> None:
+            self._around.record(Served(name, route_label(request.head.path), status, "ok", tenant=caller.tenant))
+
+        return annex(
+            request, connection, {"tenant": caller.tenant}, fields=[(b"x-request-id", request_id)], ended=ended
+        )
 
     def _answer(self, request: Request, connection: Incoming, request_id: bytes) -> None:
         """Answer a cold route, or say why not."""

@@ -124,6 +124,19 @@ class RecordSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSpec:
+    """Files and batches: where they are kept, and how much of them runs at once."""
+
+    store: str = setting(
+        "",
+        Setting("File of the job store (empty: jobs.sqlite in the state directory); `off` for none.", "path"),
+    )
+    in_flight_max: int = setting(
+        32, Setting("Items of batches under way at once; those without a slot wait in the line of batch.", minimum=1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSpec:
     """Everything. `capacity` zero fields were filled by app.py with what the machine has."""
 
@@ -136,6 +149,7 @@ class ServiceSpec:
     limits: LimitSpec = field(default_factory=LimitSpec)
     overload: OverloadSpec = field(default_factory=OverloadSpec)
     records: RecordSpec = field(default_factory=RecordSpec)
+    jobs: JobSpec = field(default_factory=JobSpec)
     capacity: Resources = field(default_factory=Resources)
     driver: str = setting(
         "process", Setting("Where replicas of local models run.", choices=("process",), pluggable=True)

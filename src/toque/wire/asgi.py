@@ -5,7 +5,7 @@ reads slowly makes `send` wait. No task outlives `close()`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -24,6 +24,10 @@ _OURS = frozenset({b"connection", b"transfer-encoding", b"keep-alive"})
 """Response fields that are the server's to write."""
 
 
+CLIENT_LEFT = 499
+"""nginx's word for it; only records see it."""
+
+
 class ClientLeftError(OSError):
     """Raised by `send` once the client is gone, as the ASGI specification wants it."""
 
@@ -40,9 +44,21 @@ class AsgiHandler:
         self._cancels = cancels
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __call__(self, request: Request, connection: Incoming) -> "AsgiExchange":
-        """Begin to answer a request."""
-        exchange = AsgiExchange(request, connection)
+    def __call__(
+        self,
+        request: Request,
+        connection: Incoming,
+        state: Mapping[str, object] | None = None,
+        *,
+        fields: Iterable[tuple[bytes, bytes]] = (),
+        ended: Callable[[int], None] | None = None,
+    ) -> "AsgiExchange":
+        """Begin to answer a request.
+
+        `state` is the application's to read, `fields` are added to every answer's head; `ended` learns the status once
+        the answer is out, and 499 when the client left before.
+        """
+        exchange = AsgiExchange(request, connection, dict(state or {}), tuple(fields), ended)
         task = asyncio.get_running_loop().create_task(exchange.run(self._application))
         exchange.cancel_run = task.cancel if self._cancels else None
         self._tasks.add(task)
@@ -66,7 +82,18 @@ class AsgiHandler:
 class AsgiExchange:
     """One request answered by the application."""
 
-    def __init__(self, request: Request, connection: Incoming) -> None:
+    def __init__(
+        self,
+        request: Request,
+        connection: Incoming,
+        state: dict[str, object],
+        fields: tuple[tuple[bytes, bytes], ...],
+        ended: Callable[[int], None] | None,
+    ) -> None:
+        self._state = state
+        self._fields = fields
+        self._ended = ended
+        self._status = 500
         self.cancel_run: Callable[[], bool] | None = None
         self._request = request
         self._connection = connection
@@ -103,6 +130,7 @@ class AsgiExchange:
             "headers": list(self._request.head.headers.items()),
             "client": (self._connection.peer, 0),
             "server": None,
+            "state": self._state,
         }
 
     async def _receive(self) -> Message:
@@ -125,6 +153,8 @@ class AsgiExchange:
 
     def _begin_head(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
         kept = [(name.lower(), content) for name, content in fields if name.lower() not in _OURS]
+        kept += self._fields
+        self._status = status
         names = {name for name, _ in kept}
         has_length = b"content-length" in names or status in {204, 304}
         self._is_chunked = not has_length and not self._request.head.is_http_1_0
@@ -152,6 +182,8 @@ class AsgiExchange:
 
     def _end(self) -> None:
         """Leave no client without an end: an error where nothing was sent, a cut where something was."""
+        if self._ended is not None:
+            self._ended(CLIENT_LEFT if self._left.is_set() and not self._has_ended else self._status)
         if self._has_ended or self._left.is_set():
             return
         self._has_ended = True

@@ -1,0 +1,83 @@
+"""Files and batches of a service: the store, the desk and the API's routes, joined to its gateway.
+
+Law: one process has a store at a time; who finds it taken is told by whom (L13).
+"""
+
+import fcntl
+import os
+import platform
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from toque.batch.desk import Desk
+from toque.batch.files import FileShelf
+from toque.batch.jobs import JobStore
+from toque.batch.routes import BatchRoutes
+from toque.batch.sqlite import SqliteDatabase
+from toque.gateway.server import Gateway
+from toque.model.errors import ConfigError
+from toque.model.service_spec import JobSpec
+from toque.wire.asgi import AsgiHandler
+
+OFF = "off"
+
+
+@asynccontextmanager
+async def open_jobs(spec: JobSpec, home: Path, gateway: Gateway) -> AsyncGenerator[None, None]:
+    """Open the store and work on it until the end. Raises `ConfigError` for a store that cannot be used."""
+    if spec.store == OFF:
+        yield
+        return
+    path = Path(spec.store) if spec.store else home / "jobs.sqlite"
+    with open_store(path) as (store, shelf):
+        desk = Desk(store, shelf, gateway.inside, in_flight_max=spec.in_flight_max)
+        annex = AsgiHandler(BatchRoutes(desk, store, shelf).app())
+        gateway.attach(annex)
+        desk.open()
+        try:
+            yield
+        finally:
+            await annex.close()
+            await desk.close()
+
+
+@contextmanager
+def open_store(path: Path) -> Iterator[tuple[JobStore, FileShelf]]:
+    """Open a store for this process alone. Raises `ConfigError` for one that cannot be used."""
+    with _held(path):
+        database = SqliteDatabase(path)
+        try:
+            wall_clock = time.time  # noqa: TID251 - batches tell the wall clock, and it is stored
+            store, shelf = JobStore(database, wall_clock), FileShelf(database, wall_clock)
+            store.recover()
+            shelf.sweep()
+            yield store, shelf
+        finally:
+            database.close()
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Keep the store for this process; the system gives it back when the process ends, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f"{path.name}.lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the job store {path}: {error.strerror}", fix="set jobs.store to a file, or to off"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise ConfigError(
+                f"the job store {path} is used by another toque ({lock.read(200).strip() or 'unknown'})",
+                fix="end that one, or set jobs.store to another file, or to off",
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()}\n")
+        lock.flush()
+        yield

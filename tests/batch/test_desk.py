@@ -1,0 +1,253 @@
+"""The desk runs batches from their input to their output, whatever happens to it in the middle."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.batch.conftest import Clock
+from toque.batch.database import Database, StoreError
+from toque.batch.desk import LEASE_S, Desk
+from toque.batch.files import FileShelf
+from toque.batch.jobs import JobStore
+from toque.batch.sqlite import SqliteDatabase
+from toque.model.batch import Answer, Batch, BatchOrder, BatchStatus, Purpose
+from toque.model.errors import CallerError
+
+CHAT = "/v1/chat/completions"
+WAIT_S = 10.0
+Reply = Callable[[str, int], Answer]
+
+
+def say(text: str, _attempt: int) -> Answer:
+    return Answer(200, json.dumps({"said": text}).encode(), "req-1")
+
+
+@dataclass
+class ScriptedInference:
+    """Answers each body's `say` by a function of it and of how often it was asked; `gate` holds all answers back."""
+
+    reply: Reply = say
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: dict[str, int] = field(default_factory=dict)
+    under_way: int = 0
+    under_way_max: int = 0
+
+    def check(self, _tenant: str, _endpoint: str, body: bytes) -> None:
+        if b"say" not in body:
+            raise CallerError("`say` is missing.", param="say")
+
+    async def answer(self, _tenant: str, _endpoint: str, body: bytes) -> Answer:
+        text = json.loads(body)["say"]
+        self.asked[text] = self.asked.get(text, 0) + 1
+        self.under_way += 1
+        self.under_way_max = max(self.under_way_max, self.under_way)
+        try:
+            await self.gate.wait()
+            return self.reply(text, self.asked[text])
+        finally:
+            self.under_way -= 1
+
+
+@dataclass
+class House:
+    """One store and whoever works on it."""
+
+    database: Database
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self.store = JobStore(self.database, self.clock)
+        self.shelf = FileShelf(self.database, self.clock)
+        self.inference = ScriptedInference()
+        self.inference.gate.set()
+
+    def order(self, *texts: str, window_s: int = 86_400, raw: bytes = b"") -> Batch:
+        lines = [
+            json.dumps({"custom_id": f"c-{text}", "method": "POST", "url": CHAT, "body": {"say": text}})
+            for text in texts
+        ]
+        stored = self.shelf.put("ann", Purpose.BATCH, "in.jsonl", ["\n".join(lines).encode() + raw])
+        return self.store.create(BatchOrder("ann", CHAT, stored.id, "24h", window_s))
+
+    @asynccontextmanager
+    async def desk(self, in_flight_max: int = 4) -> AsyncGenerator[Desk, None]:
+        desk = Desk(self.store, self.shelf, self.inference, in_flight_max=in_flight_max)
+        desk.open()
+        try:
+            yield desk
+        finally:
+            await desk.close()
+
+    async def seen(
+        self, desk: Desk, batch: Batch, is_so: Callable[[Batch], bool], *, passes_time: bool = False
+    ) -> Batch:
+        """Look at the batch until it is so; with `passes_time` a second passes whenever nothing is under way."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                found = await desk.off_loop(self.store.find, "ann", batch.id)
+                assert found is not None
+                assert found.completed + found.failed <= max(found.total, 0)
+                if is_so(found):
+                    return found
+                if passes_time and not self.inference.under_way:
+                    self.clock.now += 1
+                desk.look()
+                await asyncio.sleep(0)
+
+    def lines(self, file_id: str) -> list[dict[str, object]]:
+        stored = self.shelf.find("ann", file_id)
+        assert stored is not None
+        return [json.loads(line) for line in b"".join(self.shelf.read(stored)).splitlines()]
+
+
+@pytest.fixture
+def house(database: Database, clock: Clock) -> House:
+    return House(database, clock)
+
+
+def is_in(status: BatchStatus) -> Callable[[Batch], bool]:
+    return lambda batch: batch.status is status
+
+
+async def test_a_batch_runs_from_its_input_to_an_output_in_the_same_order(house: House) -> None:
+    async with house.desk() as desk:
+        batch = house.order(*(f"t{number}" for number in range(30)))
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED))
+    assert (done.total, done.completed, done.failed, done.error_file_id) == (30, 30, 0, "")
+    lines = house.lines(done.output_file_id)
+    assert [line["custom_id"] for line in lines] == [f"c-t{number}" for number in range(30)]
+    assert lines[0]["response"] == {"status_code": 200, "request_id": "req-1", "body": {"said": "t0"}}
+    assert lines[0]["error"] is None
+    assert house.inference.under_way_max <= 4
+
+
+async def test_b10_an_input_with_a_broken_line_fails_the_batch_and_runs_nothing(house: House) -> None:
+    async with house.desk() as desk:
+        batch = house.order("a", "b", raw=b'\n{"custom_id": "c"}')
+        done = await house.seen(desk, batch, is_in(BatchStatus.FAILED))
+    assert [(error.line, error.code) for error in done.errors] == [(3, "invalid_line")]
+    assert house.inference.asked == {}
+
+
+async def test_b06_a_poisoned_item_goes_to_the_error_file_after_three_attempts(house: House) -> None:
+    def reply(text: str, attempt: int) -> Answer:
+        return Answer(502, b'{"error": {"message": "no"}}') if text == "bad" else say(text, attempt)
+
+    house.inference.reply = reply
+    async with house.desk() as desk:
+        batch = house.order("a", "bad", "c")
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED), passes_time=True)
+    assert (done.completed, done.failed, house.inference.asked["bad"]) == (2, 1, 3)
+    (error,) = house.lines(done.error_file_id)
+    assert error["custom_id"] == "c-bad"
+    assert error["response"] == {"status_code": 502, "request_id": "", "body": {"error": {"message": "no"}}}
+
+
+async def test_a_request_that_is_refused_for_good_is_not_tried_again(house: House) -> None:
+    house.inference.reply = lambda _text, _attempt: Answer(400, b"{}")
+    async with house.desk() as desk:
+        done = await house.seen(desk, house.order("a"), is_in(BatchStatus.COMPLETED))
+    assert (done.failed, house.inference.asked) == (1, {"a": 1})
+
+
+async def test_b07_an_hour_without_room_burns_no_attempt(house: House) -> None:
+    def reply(text: str, attempt: int) -> Answer:
+        return Answer(503, b"{}", is_capacity=True, retry_after_s=60) if attempt < 60 else say(text, attempt)
+
+    house.inference.reply = reply
+    async with house.desk() as desk:
+        done = await house.seen(desk, house.order("a"), is_in(BatchStatus.COMPLETED), passes_time=True)
+    assert (done.completed, done.failed, house.inference.asked) == (1, 0, {"a": 60})
+
+
+async def test_b08_a_cancelled_batch_keeps_what_was_done(house: House) -> None:
+    async with house.desk(in_flight_max=2) as desk:
+        house.inference.gate.clear()
+        batch = house.order("a", "b", "c", "d")
+        await house.seen(desk, batch, lambda _: house.inference.under_way == 2)
+        await desk.off_loop(house.store.cancel, "ann", batch.id)
+        house.inference.gate.set()
+        done = await house.seen(desk, batch, is_in(BatchStatus.CANCELLED))
+    assert (done.total, done.completed, done.failed) == (4, 2, 0)
+    assert [line["custom_id"] for line in house.lines(done.output_file_id)] == ["c-a", "c-b"]
+
+
+async def test_b09_what_did_not_run_within_the_window_expires(house: House) -> None:
+    def reply(text: str, attempt: int) -> Answer:
+        return Answer(503, b"{}", is_capacity=True, retry_after_s=1000) if text == "b" else say(text, attempt)
+
+    house.inference.reply = reply
+    async with house.desk() as desk:
+        batch = house.order("a", "b", "c", window_s=100)
+        done = await house.seen(desk, batch, is_in(BatchStatus.EXPIRED), passes_time=True)
+    assert (done.total, done.completed, done.failed) == (3, 2, 1)
+    (error,) = house.lines(done.error_file_id)
+    assert (error["custom_id"], error["response"]) == ("c-b", None)
+    assert error["error"] == {
+        "code": "batch_expired",
+        "message": "The completion window of the batch passed before this request was run.",
+    }
+
+
+async def test_items_under_way_when_the_desk_closes_are_taken_up_at_once_by_the_next(house: House) -> None:
+    batch = house.order("a", "b")
+    house.inference.gate.clear()
+    async with house.desk() as desk:
+        await house.seen(desk, batch, lambda _: house.inference.under_way == 2)
+    assert house.inference.under_way == 0
+    house.inference.gate.set()
+    async with house.desk() as desk:
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED))
+    assert (done.completed, house.inference.asked) == (2, {"a": 2, "b": 2})
+
+
+async def test_an_item_that_takes_long_keeps_its_lease(house: House, clock: Clock) -> None:
+    batch = house.order("a")
+    house.inference.gate.clear()
+    async with house.desk() as desk:
+        await house.seen(desk, batch, lambda _: house.inference.under_way == 1)
+        for _ in range(5):
+            clock.now += LEASE_S * 0.6
+            desk.look()
+            await house.seen(
+                desk, batch, lambda _: all(lease.until > clock.now + 50 for lease in desk._under_way.values())
+            )
+        house.inference.gate.set()
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED))
+    assert (done.completed, house.inference.asked) == (1, {"a": 1})
+
+
+async def test_b03_a_full_disk_pauses_the_work_and_loses_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle, is_full = house.store.items.settle, True
+
+    def settle_on_a_full_disk(outcomes: list[object]) -> list[bool]:
+        if is_full:
+            raise StoreError("The disk is full.")
+        return settle(outcomes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.store.items, "settle", settle_on_a_full_disk)
+    async with house.desk() as desk:
+        batch = house.order("a", "b")
+        await house.seen(desk, batch, lambda _: desk.trouble == "The disk is full.")
+        is_full = False
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED))
+        assert desk.trouble == ""
+    assert (done.completed, house.inference.asked) == (2, {"a": 1, "b": 1})
+
+
+async def test_two_desks_on_one_store_share_the_items_and_run_each_once(house: House, tmp_path: Path) -> None:
+    neighbour = House(SqliteDatabase(tmp_path / "jobs.sqlite"), house.clock)
+    neighbour.inference = house.inference
+    batch = house.order(*(f"t{number}" for number in range(20)))
+    async with house.desk(in_flight_max=2) as here, neighbour.desk(in_flight_max=2) as there:
+        there.look()
+        done = await house.seen(here, batch, is_in(BatchStatus.COMPLETED))
+    neighbour.database.close()
+    assert done.completed == 20
+    assert set(house.inference.asked.values()) == {1}
+    assert len(house.lines(done.output_file_id)) == 20
