@@ -10,5 +10,9 @@ def test_an_id_in_the_name_of_a_test_is_one_of_the_catalogue() -> None:
     hold("unknown-case", shown().keys() - CASES.keys())
 
 
+def test_every_promise_of_today_is_shown_by_a_test() -> None:
+    hold("unshown-case", {case.id for case in CASES.values() if not case.comes_with} - shown().keys())
+
+
 def test_a_recovery_was_measured_for_a_case_of_the_catalogue() -> None:
     hold("unknown-recovery", recovery().keys() - CASES.keys())

@@ -14,6 +14,8 @@ STEPS_TOLD = 25
 
 def main(words: list[str]) -> int:
     """Run what the words name."""
+    if not words:
+        print(__doc__)
     is_whole = "--whole" in words
     failed = 0
     for seed in _seeds([word for word in words if word != "--whole"]):
