@@ -11,9 +11,9 @@ from tests.gateway.scripted import answer_plainly, scene
 from toque.cli.exits import Exit
 from toque.gateway.admin import AdminSources, admin_app
 from toque.model.announcement import Reloaded
+from toque.model.condition import BreakerState
 from toque.model.messages import (
     Arrived,
-    BreakerState,
     Decision,
     Desired,
     Dispatch,

@@ -20,8 +20,8 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    Hedge,
     ProbeReplica,
-    RecordBreaker,
     RecordDecision,
     Refuse,
     ReplicaFailed,
@@ -43,11 +43,17 @@ SAME_INSTANT_WAKES_MAX = 4
 
 
 def arrival(
-    ticket_id: int, pool: str = "chat", deadline: float = inf, *, batch: bool = False, fallbacks: tuple[str, ...] = ()
+    ticket_id: int,
+    pool: str = "chat",
+    deadline: float = inf,
+    *,
+    batch: bool = False,
+    fallbacks: tuple[str, ...] = (),
+    tokens: int = 0,
 ) -> Arrived:
     """A request comes in."""
     service_class = ServiceClass.BATCH if batch else ServiceClass.INTERACTIVE
-    return Arrived(Ticket(ticket_id, pool, deadline, service_class, fallbacks=fallbacks))
+    return Arrived(Ticket(ticket_id, pool, deadline, service_class, "", fallbacks, tokens))
 
 
 def only(effects: list[Effect], kind: type[E]) -> list[E]:
@@ -92,6 +98,8 @@ class Ledger:
     def __init__(self) -> None:
         self.where: dict[int, int | None] = {}
         """Open tickets: the replica each is on, or None while it waits."""
+        self.second: dict[int, int] = {}
+        """Hedged tickets: the other replica each is on."""
         self.ended: dict[int, str] = {}
         self.replicas: dict[int, str] = {}
         """Replica -> `coming`, `ready` or `stopping`."""
@@ -104,11 +112,8 @@ class Ledger:
                 self.where[ticket.id] = None
             case Finished(ticket_id) if self.where.get(ticket_id) is not None:
                 self._end(ticket_id, "finished")
-            case Failed(ticket_id, _, began) if self.where.get(ticket_id) is not None:
-                if began:
-                    self._end(ticket_id, "failed")
-                else:
-                    self.where[ticket_id] = None
+            case Failed(ticket_id) if self.where.get(ticket_id) is not None:
+                self._fail(ticket_id, event)
             case Abandoned(ticket_id) if ticket_id in self.where:
                 self._end(ticket_id, "abandoned")
             case ReplicaReady(replica_id) if self.replicas.get(replica_id) == "coming":
@@ -130,8 +135,19 @@ class Ledger:
                 assert self.where.get(ticket_id, 0) is None, f"ticket {ticket_id} is not waiting"
                 assert 0 <= retry_after_s <= 60, f"Retry-After of {retry_after_s} s"
                 self._end(ticket_id, "refused")
+            case Hedge(ticket_id, replica_id):
+                assert self.where.get(ticket_id) not in {None, replica_id}, (
+                    f"ticket {ticket_id} is not on another replica"
+                )
+                assert ticket_id not in self.second, f"ticket {ticket_id} has two replicas already"
+                self.second[ticket_id] = replica_id
             case Divert(ticket_id):
                 assert self.where.get(ticket_id, 0) is None, f"ticket {ticket_id} is not waiting"
+            case _:
+                self._replica_effect(effect)
+
+    def _replica_effect(self, effect: Effect) -> None:
+        match effect:
             case StartReplica(_, replica_id):
                 assert replica_id not in self.replicas, f"replica {replica_id} is started twice"
                 assert replica_id not in self.gone, f"the number {replica_id} is used again"
@@ -141,11 +157,22 @@ class Ledger:
                 self.replicas[replica_id] = "stopping"
             case ProbeReplica(replica_id):
                 assert self.replicas.get(replica_id) == "ready", f"replica {replica_id} cannot be probed"
-            case RecordDecision() | RecordBreaker():
+            case _:
                 pass
+
+    def _fail(self, ticket_id: int, event: Failed) -> None:
+        if event.replica_id and ticket_id in self.second:
+            other = self.second.pop(ticket_id)
+            self.where[ticket_id] = other if event.replica_id != other else self.where[ticket_id]
+        elif event.began:
+            self._end(ticket_id, "failed")
+        else:
+            self.where[ticket_id] = None
+            self.second.pop(ticket_id, None)
 
     def _end(self, ticket_id: int, how: str) -> None:
         del self.where[ticket_id]
+        self.second.pop(ticket_id, None)
         assert ticket_id not in self.ended, f"ticket {ticket_id} ended twice"
         self.ended[ticket_id] = how
 

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.core.story import Story, arrival
 from toque.core.invariants import check_rest
 from toque.core.snapshot import view_fleet
+from toque.model.condition import FailureCause
 from toque.model.fallback_spec import FallbackSpec, PriceSpec
 from toque.model.messages import (
     Abandoned,
@@ -14,7 +15,6 @@ from toque.model.messages import (
     Effect,
     Event,
     Failed,
-    FailureCause,
     Finished,
     ReplicaFailed,
     ReplicaHealthy,
@@ -26,18 +26,9 @@ from toque.model.messages import (
     Woke,
 )
 from toque.model.resources import Resources
-from toque.model.spec import (
-    BreakerSpec,
-    EjectionSpec,
-    FleetSpec,
-    PoolSpec,
-    QueueSpec,
-    ReplicaBounds,
-    RestartSpec,
-    RetrySpec,
-    ScalingSpec,
-)
+from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, RestartSpec, RetrySpec, ScalingSpec
 from toque.model.ticket import FailureKind
+from toque.model.trust_spec import BreakerSpec, EjectionSpec, HedgeSpec
 
 NAMES = ("chat", "code", "nobody")
 CAPACITY = Resources(memory_bytes=10, cores=8.0)
@@ -84,6 +75,7 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             budget_min=st.integers(0, 3),
             backoff_s=st.sampled_from([0.0, 0.1, 5.0]),
         ),
+        hedge=st.builds(HedgeSpec, enabled=st.booleans(), after_s=st.sampled_from([0.0, 0.5, 3.0])),
         breaker=st.builds(
             BreakerSpec,
             failures_in_a_row=st.integers(1, 3),
@@ -126,7 +118,8 @@ class FleetMachine(RuleBasedStateMachine):
     def arrive(self, name: str, *, batch: bool, timeout_s: float, fallbacks: list[str]) -> None:
         self.tickets += 1
         deadline = self.story.now + timeout_s
-        self._happen(arrival(self.tickets, name, deadline, batch=batch, fallbacks=tuple(dict.fromkeys(fallbacks))))
+        others, tokens = tuple(dict.fromkeys(fallbacks)), self.tickets % 2 * 100
+        self._happen(arrival(self.tickets, name, deadline, batch=batch, fallbacks=others, tokens=tokens))
 
     @rule(name=st.sampled_from(NAMES), count=st.integers(2, 8))
     def burst(self, name: str, count: int) -> None:
@@ -139,9 +132,16 @@ class FleetMachine(RuleBasedStateMachine):
         tickets = sorted(self.story.ledger.where)
         return choose.draw(st.sampled_from(tickets) | anything if tickets else anything)
 
+    def _one_of_two(self, ticket: int, choose: st.DataObject) -> int:
+        """The first or the second replica of a ticket, or 0 where nobody says."""
+        ledger = self.story.ledger
+        return choose.draw(st.sampled_from([0, ledger.where.get(ticket) or 0, ledger.second.get(ticket, 0)]))
+
     @rule(choose=st.data())
     def finish(self, choose: st.DataObject) -> None:
-        self._happen(Finished(self._ticket(choose), ttft_s=0.1, output_tokens=9))
+        ticket = self._ticket(choose)
+        replica = self._one_of_two(ticket, choose)
+        self._happen(Finished(ticket, ttft_s=0.1, output_tokens=9, replica_id=replica))
 
     @rule(
         choose=st.data(),
@@ -150,7 +150,9 @@ class FleetMachine(RuleBasedStateMachine):
         retry_after_s=st.sampled_from([0.0, 2.0, 90.0]),
     )
     def fail(self, choose: st.DataObject, kind: FailureKind, retry_after_s: float, *, began: bool) -> None:
-        self._happen(Failed(self._ticket(choose), kind, began, retry_after_s))
+        ticket = self._ticket(choose)
+        replica = 0 if began else self._one_of_two(ticket, choose)
+        self._happen(Failed(ticket, kind, began, retry_after_s, replica))
 
     @rule(kind=st.sampled_from(FailureKind))
     def fail_all(self, kind: FailureKind) -> None:

@@ -18,8 +18,9 @@ from toque.core.roster import Roster
 from toque.core.routing.least_loaded import LeastLoaded
 from toque.model.messages import Desired, Observation
 from toque.model.resources import Resources
-from toque.model.spec import BreakerSpec, PoolSpec, ReplicaBounds, RetrySpec, ScalingSpec
+from toque.model.spec import PoolSpec, ReplicaBounds, RetrySpec, ScalingSpec
 from toque.model.ticket import FailureKind, Ticket
+from toque.model.trust_spec import BreakerSpec
 from toque.model.view import ReplicaState
 
 # ---- lifecycle -------------------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from tests.core.story import Story, arrival, only, refusals, routes, starts, warm
 from toque.core.breaker import RESTING, TABLE, Breaker, Turn
 from toque.core.snapshot import view_fleet
+from toque.model.condition import BreakerState, FailureCause
 from toque.model.messages import (
     Abandoned,
-    BreakerState,
     Effect,
     Failed,
-    FailureCause,
     Finished,
     ProbeReplica,
     RecordBreaker,
@@ -24,8 +23,9 @@ from toque.model.messages import (
     ReplicaStopped,
     StopReplica,
 )
-from toque.model.spec import BreakerSpec, EjectionSpec, PoolSpec, QueueSpec, ReplicaBounds, RetrySpec
+from toque.model.spec import PoolSpec, QueueSpec, ReplicaBounds, RetrySpec
 from toque.model.ticket import FailureKind
+from toque.model.trust_spec import BreakerSpec, EjectionSpec
 
 CLOSED, PAUSED, OPEN = BreakerState.CLOSED, BreakerState.PAUSED, BreakerState.OPEN
 EJECTED, HALF_OPEN = BreakerState.EJECTED, BreakerState.HALF_OPEN

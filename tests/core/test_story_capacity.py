@@ -2,8 +2,8 @@
 
 from tests.core.story import GIB, Story, arrival, decisions, only, refusals, routes, starts, stops
 from toque.core.snapshot import view_fleet
+from toque.model.condition import FailureCause
 from toque.model.messages import (
-    FailureCause,
     Finished,
     RecordDecision,
     Refuse,

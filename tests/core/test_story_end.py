@@ -2,16 +2,8 @@
 
 from tests.core.story import Story, arrival, only, refusals, routes, starts, warm
 from toque.core.snapshot import view_fleet
-from toque.model.messages import (
-    DrainOrdered,
-    Failed,
-    FailureCause,
-    Finished,
-    Refuse,
-    ReplicaFailed,
-    ReplicaLoaded,
-    ReplicaSpawned,
-)
+from toque.model.condition import FailureCause
+from toque.model.messages import DrainOrdered, Failed, Finished, Refuse, ReplicaFailed, ReplicaLoaded, ReplicaSpawned
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart, PoolSpec, ReplicaBounds, ScalingSpec
 from toque.model.ticket import FailureKind

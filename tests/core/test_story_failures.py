@@ -6,11 +6,11 @@ import pytest
 
 from tests.core.story import Story, arrival, only, refusals, routes, starts, stops, warm
 from toque.core.snapshot import view_fleet
+from toque.model.condition import FailureCause
 from toque.model.messages import (
     Abandoned,
     Dispatch,
     Failed,
-    FailureCause,
     Finished,
     ProbeReplica,
     Refuse,

@@ -4,6 +4,7 @@ import pytest
 
 from tests.core.story import Story, arrival, moves, only, refusals, routes, starts, warm
 from toque.core.fallback import WaysOut
+from toque.model.condition import FailureCause
 from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.messages import (
     Abandoned,
@@ -12,7 +13,6 @@ from toque.model.messages import (
     DrainOrdered,
     Effect,
     Failed,
-    FailureCause,
     Finished,
     Refuse,
     ReplicaFailed,

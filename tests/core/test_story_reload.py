@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.core.story import GIB, Story, arrival, only, refusals, routes, starts, stops, warm
+from toque.model.condition import FailureCause
 from toque.model.messages import (
     Effect,
     Failed,
-    FailureCause,
     Finished,
     ReplicaFailed,
     ReplicaReady,

@@ -7,7 +7,8 @@ import pytest
 from tests.core.story import ROOMY, Story, arrival, decisions, only, refusals, routes, starts, stops, warm
 from toque.core.fleet import Fleet
 from toque.core.scaling import POLICIES
-from toque.model.messages import Abandoned, FailureCause, Finished, RecordDecision, ReplicaFailed, ReplicaReady, Woke
+from toque.model.condition import FailureCause
+from toque.model.messages import Abandoned, Finished, RecordDecision, ReplicaFailed, ReplicaReady, Woke
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 
 QUICK = ReplicaBounds(minimum_warm=1, maximum=10, step_up_max=10, step_down_max=10, scale_down_delay_s=0.0)

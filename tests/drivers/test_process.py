@@ -13,8 +13,9 @@ import uvloop
 from tests.drivers.bench import Bench, bench, has_ended, model, until
 from toque.drivers.out_of_memory import count_memory_kills
 from toque.model.agent_spec import ModelSpec, Secret
+from toque.model.condition import FailureCause
 from toque.model.errors import ConfigError
-from toque.model.messages import FailureCause, ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
+from toque.model.messages import ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
 from toque.ports import Launch, ReplicaStatus
 
 IN_ORDER = ["ReplicaSpawned", "ReplicaLoaded", "ReplicaReady"]

@@ -10,9 +10,10 @@ from tests.drivers.bench import Reports, model
 from toque.drivers import open_driver
 from toque.drivers.site import Site
 from toque.drivers.static import StaticDriver
+from toque.model.condition import FailureCause
 from toque.model.endpoint import Endpoint
 from toque.model.errors import ConfigError
-from toque.model.messages import FailureCause, ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
+from toque.model.messages import ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
 from toque.ports import Driver, ReplicaStatus
 
 

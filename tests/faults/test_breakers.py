@@ -62,11 +62,14 @@ def breakers(service: Service) -> list[str]:
     return [row["replica"]["breaker"] for row in service.replicas()]
 
 
+def metrics(service: Service) -> str:
+    return call(service.admin_url, "GET", "/metrics")[2].decode()
+
+
 def turns(service: Service, state: str) -> float:
     """How often breakers came into a state, by the metrics."""
-    _, _, text = call(service.admin_url, "GET", "/metrics")
     name = f'toque_breaker_turns_total{{model="chat",state="{state}"}} '
-    return next(float(line[len(name) :]) for line in text.decode().splitlines() if line.startswith(name))
+    return next(float(line[len(name) :]) for line in metrics(service).splitlines() if line.startswith(name))
 
 
 def load(service: Service, count: int) -> list[str]:
@@ -137,6 +140,21 @@ def test_r14_when_all_replicas_fail_everybody_is_told_at_once_and_recovery_is_no
         mood.set({})
         until(lambda: service.ask()[0] == 200)
         until(lambda: service.ask()[0] == 200 and breakers(service) == ["closed"] * 3)
+
+
+def test_a_slow_answer_is_asked_for_a_second_time_where_the_model_says_so(tmp_path: Path) -> None:
+    mood = Mood(tmp_path)
+    settings = THREE.replace("slots = 4", "slots = 4\nhedge = { enabled = true, after_s = 0.2 }")
+    with serving(tmp_path, settings) as service:
+        service.ready(3)
+        slow, pid = next((str(row["replica"]["id"]), row["status"]["pid"]) for row in service.replicas())
+        mood.set({pid: 20.0})
+        answers = [service.ask(max_tokens=10) for _ in range(6)]
+        assert {status for status, _, _ in answers} == {200}
+        assert slow not in {headers["x-toque-replica"] for _, headers, _ in answers}
+        assert 'toque_hedges_total{model="chat"} ' in (text := metrics(service))
+        assert 'toque_hedges_total{model="chat"} 0.0' not in text
+        service.idle()
 
 
 def test_r15_load_moves_away_from_a_slow_replica_until_it_is_fast_again(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class ScriptedFleet:
 
     def post(self, event: Event) -> None:
         self.events.append(event)
-        if isinstance(event, Failed) and not event.began:
+        if isinstance(event, Failed) and not event.began and not event.replica_id:
             fallbacks = self.tickets[event.ticket_id].fallbacks
             if fallbacks and len(self.untried[event.ticket_id]) == 1:
                 self.waiters[event.ticket_id].diverted(fallbacks[0], FallbackCause.FAILURE)

@@ -7,9 +7,7 @@ from toque.core.scaling import POLICIES
 from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.resources import Resources
 from toque.model.spec import (
-    BreakerSpec,
     ColdStart,
-    EjectionSpec,
     FleetSpec,
     PoolSpec,
     QueueSpec,
@@ -18,6 +16,7 @@ from toque.model.spec import (
     RetrySpec,
     ScalingSpec,
 )
+from toque.model.trust_spec import BreakerSpec, EjectionSpec
 
 NAMES = ("chat", "code", "tiny")
 

@@ -11,9 +11,9 @@ from tests.core.story import Ledger
 from toque.core.fleet import Fleet
 from toque.core.invariants import check_fleet, check_rest
 from toque.core.pool import Pool
+from toque.model.condition import BreakerState
 from toque.model.messages import (
     Arrived,
-    BreakerState,
     Dispatch,
     Divert,
     DrainOrdered,

@@ -8,9 +8,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from tests.scenarios.climate import dice, draw_start, spell_in_s
+from toque.model.condition import FailureCause
 from toque.model.messages import (
     Event,
-    FailureCause,
     ReplicaFailed,
     ReplicaHealthy,
     ReplicaLoaded,

@@ -29,6 +29,7 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    Hedge,
     PressureMeasured,
     ProbeReplica,
     RecordBreaker,
@@ -166,7 +167,7 @@ class World:
                 self._twins[replica_id].stop()
             case ProbeReplica(replica_id):
                 self._twins[replica_id].probe()
-            case Refuse() | RecordDecision() | RecordBreaker() | Divert() | EnterStage():
+            case Refuse() | RecordDecision() | RecordBreaker() | Divert() | EnterStage() | Hedge():
                 pass
             case _:
                 assert_never(effect)

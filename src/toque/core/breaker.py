@@ -7,8 +7,8 @@ one request through, the probe, and only its end decides: what was sent before i
 from enum import StrEnum
 from math import inf
 
-from toque.model.messages import BreakerState as State
-from toque.model.spec import BreakerSpec
+from toque.model.condition import BreakerState as State
+from toque.model.trust_spec import BreakerSpec
 
 
 class Turn(StrEnum):

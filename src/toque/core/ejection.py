@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 from toque.core.replica import Replica
 from toque.core.roster import Roster
-from toque.model.messages import BreakerState, Finished
-from toque.model.spec import EjectionSpec
+from toque.model.condition import BreakerState
+from toque.model.messages import Finished
+from toque.model.trust_spec import EjectionSpec
 from toque.model.view import ReplicaState
 
 ANSWERS_KEPT = 16

@@ -10,7 +10,7 @@ from toque.core.fleet import Fleet
 from toque.core.journey import Journey
 from toque.core.lifecycle import COMING
 from toque.core.pool import Pool
-from toque.model.messages import BreakerState
+from toque.model.condition import BreakerState
 from toque.model.ticket import ServiceClass
 from toque.model.view import ReplicaState
 
@@ -73,7 +73,7 @@ def check_replicas(pool: Pool, journeys: list[Journey]) -> None:
     replicas = list(roster.replicas.values())
     for replica in replicas:
         assert 0 <= replica.in_flight <= replica.slots, f"replica {replica.id} has {replica.in_flight} in flight"
-        mine = sum(j.replica_id == replica.id for j in journeys)
+        mine = sum(replica.id in {j.replica_id, j.second_id} for j in journeys)
         assert mine == replica.in_flight, f"replica {replica.id}: {mine} journeys, {replica.in_flight} slots taken"
     states = [replica.state for replica in replicas]
     assert roster.ready == states.count(ReplicaState.READY), "ready replicas are miscounted"

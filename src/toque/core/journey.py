@@ -29,6 +29,8 @@ class Journey:
         "not_before",
         "replica_id",
         "retries",
+        "second_at",
+        "second_id",
         "ticket",
     )
 
@@ -43,6 +45,8 @@ class Journey:
         self.retries = 0
         self.avoid: int | None = None
         self.not_before = 0.0
+        self.second_id: int | None = None  # the other replica while it is hedged
+        self.second_at = 0.0
 
     def wait(self, spec: QueueSpec, now: float, *, is_cold: bool) -> None:
         """Be in the line from now on, again perhaps: then rather not to where it just was."""
@@ -58,3 +62,8 @@ class Journey:
         if self.cold_since is None or replica.ready_at is None:
             return 0.0
         return max(0.0, replica.ready_at - self.cold_since)
+
+    def swap(self) -> None:
+        """Let the second replica be the first."""
+        self.replica_id, self.second_id = self.second_id, self.replica_id
+        self.dispatched_at, self.second_at = self.second_at, self.dispatched_at

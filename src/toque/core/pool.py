@@ -5,6 +5,7 @@ Law: every request that is taken in ends exactly once, and a slot that frees is 
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import inf
 
 from toque.core.appeal import Appeals
 from toque.core.exits import Exits
@@ -18,19 +19,11 @@ from toque.core.replica import Replica
 from toque.core.retry import RetryBudget
 from toque.core.routing import Router
 from toque.core.scaler import Scaler, is_news
+from toque.core.slots import Slots
 from toque.core.supply import Supply
 from toque.core.trust import Trust
-from toque.model.messages import (
-    Decision,
-    Dispatch,
-    Effect,
-    Failed,
-    FailureCause,
-    Finished,
-    RecordDecision,
-    ReplicaFailed,
-    ReplicaReady,
-)
+from toque.model.condition import FailureCause
+from toque.model.messages import Decision, Effect, Failed, Finished, RecordDecision, ReplicaFailed, ReplicaReady
 from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, RefusalReason, Ticket
 from toque.model.view import ReplicaState
@@ -39,7 +32,19 @@ from toque.model.view import ReplicaState
 class Pool:
     """One model. Methods append the effects they wish for to `out`."""
 
-    __slots__ = ("_journeys", "decision", "exits", "forecast", "line", "retries", "scaler", "spec", "supply", "trust")
+    __slots__ = (
+        "_journeys",
+        "decision",
+        "exits",
+        "forecast",
+        "line",
+        "retries",
+        "scaler",
+        "slots",
+        "spec",
+        "supply",
+        "trust",
+    )
 
     def __init__(
         self, spec: PoolSpec, supply: Supply, scaler: Scaler, journeys: dict[int, Journey], appeals: Appeals
@@ -52,6 +57,7 @@ class Pool:
         self._journeys = journeys
         self.decision: Decision | None = None
         self.retries = RetryBudget(spec.retry, supply.roster)
+        self.slots = Slots(spec, supply, self.trust, self.retries)
         self.forecast = Forecast(spec.cold_start)
         self.exits = Exits(spec, self.line, Outlook(self.line, supply, self.trust, self.forecast), appeals)
 
@@ -73,8 +79,8 @@ class Pool:
             return True
         replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
         if replica is not None:  # 3
-            self._dispatch(self._take_in(ticket, now), replica, now, out)
-            if roster.in_flight > 1:
+            self.slots.take(self._take_in(ticket, now), replica, now, out)
+            if roster.in_flight > 1 and self.slots.timer.next_at == inf:
                 return False
             self.trust.rouse(now)
             return True
@@ -90,20 +96,24 @@ class Pool:
 
     def finished(self, journey: Journey, event: Finished, now: float, out: list[Effect]) -> bool:
         """The answer is complete: the slot is free for the next. Returns whether something may be due earlier now."""
-        roster = self.supply.roster
         self._end(journey, now)
+        if journey.ticket.whole_tokens_max:
+            self.slots.answered(journey, event.replica_id, now, out)
         self.forecast.served(now - journey.dispatched_at)
-        replica = roster.replicas.get(journey.replica_id or -1)
+        replica = self.supply.roster.replicas.get(journey.replica_id or -1)
         is_alert = replica is not None and replica.breaker.is_alert
-        if replica is not None and (is_alert or roster.ready > 1):
+        if replica is not None and (is_alert or self.supply.roster.ready > 1):
             self.trust.finished(replica, journey, event, now, out)
-        self._leave_slot(journey, now, out)
+        self.slots.leave(journey, now, out)
         if self.line:
             self.place(now, out)
-        return is_alert
+        return is_alert or self.slots.timer.next_at < inf
 
     def failed(self, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
         """A replica did not answer: trust it less, and try once more elsewhere where that is safe."""
+        if self.slots.drop(journey, event, now, out):
+            self.place(now, out)
+            return
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
         if replica is not None:
             self.trust.failed(replica, journey, event, now, out)
@@ -114,7 +124,7 @@ class Pool:
         self._end(journey, now)
         if not event.began:
             self.exits.refuse(journey.ticket, RefusalReason.UPSTREAM_LOST, now, out)
-        self._leave_slot(journey, now, out)
+        self.slots.leave(journey, now, out)
         self.place(now, out)
 
     def abandoned(self, journey: Journey, now: float, out: list[Effect]) -> None:
@@ -123,7 +133,7 @@ class Pool:
             self.release(journey, now)
         else:
             self._end(journey, now)
-            self._leave_slot(journey, now, out)
+            self.slots.leave(journey, now, out)
             self.place(now, out)
 
     def release(self, journey: Journey, now: float) -> None:
@@ -167,12 +177,13 @@ class Pool:
         self.place(now, out)
         self.trust.rouse(now)
 
-    # ---- time --------------------------------------------------------------------------------------------------------
+    # ---- time and settings -------------------------------------------------------------------------------------------
 
     def wake(self, now: float, out: list[Effect]) -> None:
         """Do what is due: give up waits, end graces, restart, and ask the scaler."""
         self._give_up(now, out)
         self.trust.wake(now, out)
+        self.slots.wake(self._journeys, self.line, self.scaler.arrivals, now, out)
         for replica in list(self.supply.roster.draining.values()):
             self.supply.stop_if_drained(replica, now, out, "its grace is over")
         if now >= self.scaler.next_at:
@@ -182,7 +193,8 @@ class Pool:
 
     def next_wake(self) -> float:
         """When `wake` has something to do; inf for never."""
-        return min(self.scaler.next_at, self.supply.next_at(), self.line.next_deadline(), self.trust.next_at)
+        supply, line, timer = self.supply, self.line, self.slots.timer
+        return min(self.scaler.next_at, supply.next_at(), line.next_deadline(), self.trust.next_at, timer.next_at)
 
     def place(self, now: float, out: list[Effect]) -> None:
         """Give waiting requests to free slots, in turn, but to nobody whose time is over."""
@@ -197,13 +209,11 @@ class Pool:
             journey = self.line.take(now)
             if journey.avoid == replica.id:
                 replica = self.supply.roster.choose(journey.avoid) or replica
-            self._dispatch(journey, replica, now, out)
+            self.slots.take(journey, replica, now, out)
 
     def refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse everybody who waits: nothing can be expected soon."""
         self._dismiss(self.line.empty(), reason, now, out)
-
-    # ---- settings ----------------------------------------------------------------------------------------------------
 
     def revise(self, spec: PoolSpec, policy: Policy, router: Router, now: float, out: list[Effect]) -> None:
         """Go by other settings from now on; who waits beyond a shorter line is refused. `restock` comes next."""
@@ -212,6 +222,7 @@ class Pool:
         self.retries.revise(spec.retry)
         self.scaler.revise(spec, policy, now)
         self.trust.revise(spec)
+        self.slots.timer.revise(spec.hedge)
         self.exits.revise(spec)
         self.supply.roster.revise(spec, router)
         self.supply.revise(spec, self.scaler.bound(self.supply.target), now, out)
@@ -219,8 +230,7 @@ class Pool:
     # ---- steps shared by several events ------------------------------------------------------------------------------
 
     def _take_in(self, ticket: Ticket, now: float) -> Journey:
-        journey = Journey(ticket, now)
-        self._journeys[ticket.id] = journey
+        journey = self._journeys[ticket.id] = Journey(ticket, now)
         self.scaler.arrived(now)
         return journey
 
@@ -230,13 +240,6 @@ class Pool:
             self._end(journey, now)
             self.exits.refuse(journey.ticket, reason, now, out)
 
-    def _dispatch(self, journey: Journey, replica: Replica, now: float, out: list[Effect]) -> None:
-        cold_start_s = journey.depart(replica, now)
-        self.supply.roster.take_slot(replica)
-        if replica.breaker.is_alert:
-            self.trust.dispatched(replica, journey)
-        out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
-
     def _give_up(self, now: float, out: list[Effect]) -> None:
         for journey in self.exits.overdue(now):
             self.release(journey, now)
@@ -244,7 +247,7 @@ class Pool:
 
     def _put_back(self, journey: Journey, kind: FailureKind, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line, perhaps after a rest; its slot frees for whoever is next."""
-        self._leave_slot(journey, now, out)
+        self.slots.leave(journey, now, out)
         self.exits.plan(journey, now)
         rest_s = self.retries.rest_s(journey, kind)
         self.line.rest(journey, now + rest_s) if rest_s else self.line.rejoin(journey)
@@ -257,16 +260,6 @@ class Pool:
         if journey.retries:
             self.retries.ended(journey)
         self.scaler.left(now)
-
-    def _leave_slot(self, journey: Journey, now: float, out: list[Effect]) -> None:
-        roster = self.supply.roster
-        replica = roster.replicas.get(journey.replica_id or -1)
-        if replica is not None:  # else it died before its last request was reported
-            roster.free_slot(replica, now)
-            if replica.breaker.is_alert:
-                self.trust.left(replica, journey)
-            if roster.draining:
-                self.supply.stop_if_drained(replica, now, out, "drained")
 
     def _start_if_empty(self, now: float, out: list[Effect]) -> None:
         """Somebody wants an answer: a pool without replicas gets one."""

@@ -7,7 +7,7 @@ from math import inf
 
 from toque.core.breaker import Breaker
 from toque.core.lifecycle import COMING, Step
-from toque.model.messages import BreakerState
+from toque.model.condition import BreakerState
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 from toque.model.view import ReplicaState, ReplicaView

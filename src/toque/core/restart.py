@@ -9,7 +9,7 @@ from collections import deque
 from math import inf
 
 from toque.core.replica import Replica
-from toque.model.messages import FailureCause
+from toque.model.condition import FailureCause
 from toque.model.spec import RestartSpec
 
 MEMORY_RESTARTS_MAX = 3

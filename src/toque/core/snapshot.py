@@ -45,6 +45,7 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         cold_start=pool.forecast.cold_start,
         decision=pool.decision,
         breaker_turns=dict(pool.trust.turns),
+        hedged=pool.slots.hedged,
     )
 
 

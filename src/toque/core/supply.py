@@ -13,7 +13,8 @@ from toque.core.lifecycle import LIVE, Step
 from toque.core.replica import Replica
 from toque.core.restart import Restart
 from toque.core.roster import Roster
-from toque.model.messages import Effect, FailureCause, StartReplica, StopReplica
+from toque.model.condition import FailureCause
+from toque.model.messages import Effect, StartReplica, StopReplica
 from toque.model.resources import Resources
 from toque.model.spec import PoolSpec
 from toque.model.view import ReplicaState

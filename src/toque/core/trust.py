@@ -13,7 +13,8 @@ from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.replica import Replica
 from toque.core.roster import Roster
-from toque.model.messages import BreakerState, Effect, Failed, Finished, ProbeReplica, RecordBreaker
+from toque.model.condition import BreakerState
+from toque.model.messages import Effect, Failed, Finished, ProbeReplica, RecordBreaker
 from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind
 from toque.model.view import ReplicaState

@@ -15,10 +15,10 @@ from toque.drivers.ring import OutputRing
 from toque.drivers.site import Site
 from toque.drivers.status import Phase, Status
 from toque.model.agent_spec import ModelSpec, Secret
+from toque.model.condition import FailureCause
 from toque.model.endpoint import Endpoint
 from toque.model.messages import (
     Event,
-    FailureCause,
     ReplicaFailed,
     ReplicaHealthy,
     ReplicaLoaded,

@@ -7,9 +7,10 @@ import asyncio
 
 from toque.drivers.site import Site
 from toque.model.agent_spec import ModelSpec
+from toque.model.condition import FailureCause
 from toque.model.endpoint import Endpoint
 from toque.model.errors import ConfigError
-from toque.model.messages import FailureCause, ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
+from toque.model.messages import ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
 from toque.ports import ReplicaStatus
 from toque.wire.connections import tls_context
 

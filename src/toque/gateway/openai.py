@@ -63,7 +63,8 @@ class Ask:
     """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it.
 
     `collects`: the client wants a plain answer, and the replica is asked for a stream. `answers_as`: the model's name that the
-    answer must carry (empty: any).
+    answer must carry (empty: any). `whole_tokens_max`: how many output tokens a plain answer may have at most; 0 for a
+    stream, or where the client did not say.
     """
 
     model: str
@@ -73,6 +74,7 @@ class Ask:
     service_class: ServiceClass
     body: bytes
     answers_as: str = ""
+    whole_tokens_max: int = 0
 
 
 class BodyReader:
@@ -129,7 +131,8 @@ class BodyReader:
         service_class = BATCH if body.service_tier == "flex" else INTERACTIVE
         self._translate(body, dialect.model, self._foreign[model])
         answers_as = model if dialect.names_itself else ""
-        return Ask(model, streams, collects, wants_usage, service_class, _encode(body), answers_as)
+        tokens_max = 0 if streams else _tokens_max(body)
+        return Ask(model, streams, collects, wants_usage, service_class, _encode(body), answers_as, tokens_max)
 
     def _decoded(self, content: bytes) -> Body:
         """Turn bytes into a body. The decoder refuses NaN, lone surrogates and a byte order mark by itself."""
@@ -198,8 +201,7 @@ def _check(body: Body) -> None:
     """Hold the body to the rules that no type can say."""
     if body.store is True:
         raise CallerError("This server stores no answers; leave `store` out.", param="store")
-    tokens = body.max_completion_tokens or body.max_tokens
-    if body.n and tokens and body.n * tokens > TOKENS_MAX:
+    if _tokens_max(body) > TOKENS_MAX:
         raise CallerError(f"`n` answers may have {TOKENS_MAX} tokens together, at most.", param="n")
     if isinstance(body, SamplingBody):
         _check_schemas(body)
@@ -217,6 +219,11 @@ def _check_schemas(body: SamplingBody) -> None:
     if isinstance(body, ChatBody):
         check_schemas(body.tools or (), "tools")
         check_schemas(body.functions or (), "functions")
+
+
+def _tokens_max(body: Body) -> int:
+    """Count the output tokens that were asked for at most, over all `n` answers; 0 where nobody said."""
+    return (body.n or 1) * (body.max_completion_tokens or body.max_tokens or 0)
 
 
 def _check_items(content: Raw, param: str) -> None:

@@ -4,12 +4,14 @@ Law: a relay ends exactly once, and posts exactly one end. It has no task, no fu
 the client and the server's sweep call it.
 """
 
-from toque.gateway.attempt import Attempt, PlainAttempt, StreamAttempt
-from toque.gateway.collect import CollectedAttempt
+from toque.gateway.attempt import Attempt
+from toque.gateway.attempts import new_attempt
 from toque.gateway.errand import Errand
-from toque.gateway.openai import CHAT
 from toque.gateway.outlet import EVENT_STREAM, Outlet
+from toque.gateway.race import Race
 from toque.gateway.surroundings import Surroundings
+from toque.gateway.told import told_fields
+from toque.gateway.upstreams import Upstream
 from toque.gateway.verdict import Verdict, lost, no_first_token, no_next_token, too_late
 from toque.model.errors import RefusedError, ToqueError, tell_fallback
 from toque.model.messages import Abandoned, Event, Failed, Finished
@@ -22,7 +24,6 @@ HEARTBEAT_EACH_S = 10.0
 # Python 3.11 takes 0.2 us to ask a member of an enumeration for its value.
 BATCH = ServiceClass.BATCH
 _BATCH, _INTERACTIVE = BATCH.value, ServiceClass.INTERACTIVE.value
-
 CLIENT_LEFT = 499
 """nginx's word for it; only the records see it."""
 
@@ -40,6 +41,7 @@ class Relay:
         "_heartbeat_at",
         "_is_paused",
         "_last_error",
+        "_left_with_id",
         "_moved_at",
         "_outlet",
         "_queue_wait_s",
@@ -55,9 +57,10 @@ class Relay:
         self._outlet = outlet
         self.pass_on = outlet.write  # called once a chunk
         self._ticket_id = around.fleet.next_ticket_id()
-        self._attempt: Attempt | None = None
+        self._attempt: Attempt | Race | None = None
         self._attempts = 0
         self._replica_id = 0
+        self._left_with_id = 0  # of two replicas, the one that was left; 0: there was one
         self._queue_wait_s = 0.0
         self._cold_start_s = 0.0
         self._sent_at = 0.0
@@ -70,13 +73,9 @@ class Relay:
     def start(self) -> None:
         """Hand in the ticket."""
         errand = self._errand
+        ticket_id, ask, class_ = self._ticket_id, errand.ask, errand.service_class
         ticket = Ticket(
-            self._ticket_id,
-            errand.ask.model,
-            errand.deadline,
-            errand.service_class,
-            errand.tenant,
-            errand.fallbacks,
+            ticket_id, ask.model, errand.deadline, class_, errand.tenant, errand.fallbacks, ask.whole_tokens_max
         )
         self._around.recent.remember(errand.request_id, self._ticket_id)
         self._around.fleet.submit(ticket, self)
@@ -100,10 +99,16 @@ class Relay:
         if errand.misfit is not None:
             around.fleet.post(Failed(self._ticket_id, FailureKind.DENIED))
             return
-        self._attempt = self._new_attempt()
-        left_ms = int((errand.deadline - now) * 1000) + 1  # whoever keeps to it is not done before we are
-        fields = b"%bx-toque-timeout-ms: %d\r\n" % (errand.fields, left_ms)
-        upstream.send(self._attempt, errand.path, fields, errand.ask.body)
+        self._attempt = self._send(upstream, now)
+
+    def seconded(self, replica_id: int) -> None:
+        """The first replica is slow to answer: this one is asked too, and whoever answers first counts."""
+        upstream = self._around.upstreams.to(replica_id)
+        if upstream is None or not isinstance(self._attempt, Attempt):
+            self.lost_one(replica_id, lost(FailureKind.NOT_SENT))
+            return
+        second = self._send(upstream, self._around.fleet.now())
+        self._attempt = Race(self, self._attempt, self._replica_id, second, replica_id)
 
     def diverted(self, pool: str, cause: FallbackCause) -> None:
         """Another model is to answer. A held stream has its head already, so a comment tells."""
@@ -121,21 +126,21 @@ class Relay:
         self._outlet.fail(error)
         self._record(error.status, error.code)
 
-    def _new_attempt(self) -> Attempt:
-        ask = self._errand.ask
-        if ask.streams:
-            return StreamAttempt(self, keeps_usage=ask.wants_usage, model=ask.answers_as)
-        if ask.collects:
-            return CollectedAttempt(self, is_chat=self._errand.path == CHAT, model=ask.answers_as)
-        return PlainAttempt(self, held_bytes_max=self._around.limits.stream_buffer_bytes)
+    def _send(self, upstream: Upstream, now: float) -> Attempt:
+        errand = self._errand
+        attempt = new_attempt(self, errand.ask, errand.path, self._around.limits.stream_buffer_bytes)
+        left_ms = int((errand.deadline - now) * 1000) + 1  # whoever keeps to it is not done before we are
+        fields = b"%bx-toque-timeout-ms: %d\r\n" % (errand.fields, left_ms)
+        upstream.send(attempt, errand.path, fields, errand.ask.body)
+        return attempt
 
-    # ---- the attempt calls
+    # ---- the attempt calls, or the race of two
 
     def begin(self, content_type: bytes, length: int | None) -> None:
         """The answer begins; a held stream has its head already."""
         self._first_at = self._around.fleet.now()
         if not self._outlet.has_begun:
-            self._outlet.begin(content_type, length, self._toque_fields())
+            self._outlet.begin(content_type, length, self._told_fields())
 
     def answered(self, prompt_tokens: int, output_tokens: int) -> None:
         """The answer is complete."""
@@ -145,7 +150,7 @@ class Relay:
     def answered_at_once(self, content_type: bytes, body: bytes, prompt_tokens: int, output_tokens: int) -> None:
         """The whole answer is here."""
         self._first_at = self._around.fleet.now()
-        self._outlet.answer(content_type, self._toque_fields(), body)
+        self._outlet.answer(content_type, self._told_fields(), body)
         self._finished(prompt_tokens, output_tokens)
 
     def failed(self, verdict: Verdict) -> None:
@@ -156,7 +161,7 @@ class Relay:
         """
         self._attempt = None
         if verdict.kind is None:  # 1
-            self._end_with(verdict.error, Finished(self._ticket_id))
+            self._end_with(verdict.error, Finished(self._ticket_id, replica_id=self._left_with_id))
         elif self._around.fleet.now() >= self._errand.deadline:  # 2
             self._end_with(too_late(), Abandoned(self._ticket_id))
         elif self._first_at:  # 3
@@ -164,6 +169,16 @@ class Relay:
         else:  # 4
             self._last_error = verdict.error
             self._around.fleet.post(Failed(self._ticket_id, verdict.kind, retry_after_s=verdict.error.retry_after_s))
+
+    def left_with(self, attempt: Attempt, replica_id: int) -> None:
+        """Of two replicas, one is left."""
+        self._attempt = attempt
+        self._replica_id = self._left_with_id = replica_id
+
+    def lost_one(self, replica_id: int, verdict: Verdict) -> None:
+        """Of two replicas, one failed, and the other goes on."""
+        kind, wait_s = verdict.kind or FailureKind.ERROR, verdict.error.retry_after_s
+        self._around.fleet.post(Failed(self._ticket_id, kind, retry_after_s=wait_s, replica_id=replica_id))
 
     # ---- the connection calls
 
@@ -207,10 +222,10 @@ class Relay:
     def _finished(self, prompt_tokens: int, output_tokens: int) -> None:
         self._attempt = None  # they hold each other: parted, both are freed without a collector
         ttft_s = self._first_at - self._sent_at
-        self._around.fleet.post(Finished(self._ticket_id, ttft_s, prompt_tokens, output_tokens))
+        self._around.fleet.post(Finished(self._ticket_id, ttft_s, prompt_tokens, output_tokens, self._left_with_id))
         self._record(200, "ok", prompt_tokens, output_tokens)
 
-    def _watch(self, attempt: Attempt, now: float) -> None:
+    def _watch(self, attempt: Attempt | Race, now: float) -> None:
         """See whether the attempt moves.
 
         1. Something came, or it is us who do not read. 2. Silence in the middle. 3. Silence from the start: only where the
@@ -252,19 +267,10 @@ class Relay:
         self._around.fleet.post(event)
         self._record(error.status, error.code)
 
-    def _toque_fields(self) -> bytes:
-        queue_ms = self._queue_wait_s * 1000
-        answer_ms = (self._first_at - self._errand.arrived_at) * 1000
-        fields = b"x-toque-queue-ms: %d\r\nx-toque-replica: %d\r\nopenai-processing-ms: %d\r\n" % (
-            queue_ms,
-            self._replica_id,
-            answer_ms,
-        )
-        if self._cold_start_s:
-            fields += b"x-toque-cold-start-ms: %d\r\n" % (self._cold_start_s * 1000)
-        if self._errand.asked:
-            fields += b"x-toque-fallback: %b\r\n" % self._errand.ask.model.encode("ascii")
-        return fields
+    def _told_fields(self) -> bytes:
+        errand = self._errand
+        fallback, answer_s = errand.ask.model if errand.asked else "", self._first_at - errand.arrived_at
+        return told_fields(self._replica_id, self._queue_wait_s, answer_s, self._cold_start_s, fallback)
 
     def _record(self, status: int, outcome: str, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
         errand, around, first_at = self._errand, self._around, self._first_at

@@ -4,9 +4,9 @@ Law: events are facts in the past tense, effects are wishes in the imperative; b
 either is exhaustive. Times are float seconds of one clock that only the shell (or the simulator) reads.
 """
 
-from enum import StrEnum
 from typing import TypeAlias
 
+from toque.model.condition import BreakerState, FailureCause
 from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec
@@ -25,25 +25,31 @@ class Arrived:
 
 @value
 class Finished:
-    """The answer is complete. `ttft_s` counts from dispatch to the first token."""
+    """The answer is complete. `ttft_s` counts from dispatch to the first token (0: no token was measured).
+
+    `replica_id` says who answered, where two were asked (0: there was one).
+    """
 
     ticket_id: int
     ttft_s: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    replica_id: int = 0
 
 
 @value
 class Failed:
     """The replica did not answer. `began` says that bytes of an answer already went to the client: no retry then.
 
-    `retry_after_s` is what a busy replica asked to be left alone for; 0 when it did not say.
+    `retry_after_s` is what a busy replica asked to be left alone for; 0 when it did not say. `replica_id`: which of two failed,
+    where two were asked and the other goes on (0: there was one, or both have failed).
     """
 
     ticket_id: int
     kind: FailureKind
     began: bool = False
     retry_after_s: float = 0.0
+    replica_id: int = 0
 
 
 @value
@@ -76,16 +82,6 @@ class ReplicaReady:
 
     replica_id: int
     footprint: Resources = Resources()
-
-
-class FailureCause(StrEnum):
-    """Why a replica is gone."""
-
-    EXITED = "exited"
-    START_TIMEOUT = "start_timeout"
-    UNHEALTHY = "unhealthy"
-    INVALID_MODEL = "invalid_model"
-    OUT_OF_MEMORY = "out_of_memory"
 
 
 @value
@@ -194,6 +190,14 @@ class Divert:
 
 
 @value
+class Hedge:
+    """Send this ticket to this replica too: the first one is slow to answer, and whoever answers first counts."""
+
+    ticket_id: int
+    replica_id: int
+
+
+@value
 class StartReplica:
     """Order a new replica of this pool from its driver."""
 
@@ -214,16 +218,6 @@ class ProbeReplica:
     """Find out at once whether a replica that lost a call is alive."""
 
     replica_id: int
-
-
-class BreakerState(StrEnum):
-    """Whether a replica may be sent requests; `core/breaker.py` says what leads from where to where."""
-
-    CLOSED = "closed"
-    PAUSED = "paused"
-    OPEN = "open"
-    EJECTED = "ejected"
-    HALF_OPEN = "half_open"
 
 
 @value
@@ -291,5 +285,14 @@ class Decision:
 
 
 Effect: TypeAlias = (
-    Dispatch | Refuse | Divert | StartReplica | StopReplica | ProbeReplica | EnterStage | RecordBreaker | RecordDecision
+    Dispatch
+    | Refuse
+    | Divert
+    | Hedge
+    | StartReplica
+    | StopReplica
+    | ProbeReplica
+    | EnterStage
+    | RecordBreaker
+    | RecordDecision
 )

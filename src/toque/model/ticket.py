@@ -20,7 +20,8 @@ class Ticket:
     """One request for one pool.
 
     `deadline` is the instant (float seconds of the fleet's clock) after which an answer is worthless; the pool's queue
-    may give up earlier. `tenant` is the name of the key, never the key. `fallbacks` are the pools that may answer instead,
+    may give up earlier. `tenant` is the name of the key, never the key. `whole_tokens_max`: output tokens at most of
+    an answer that is wanted whole; 0 for a stream, or where nobody said. `fallbacks` are the pools that may answer instead,
     in order: whoever makes the ticket leaves out those that its key, its path or its model forbid.
     """
 
@@ -30,6 +31,7 @@ class Ticket:
     service_class: ServiceClass = ServiceClass.INTERACTIVE
     tenant: str = ""
     fallbacks: tuple[str, ...] = ()
+    whole_tokens_max: int = 0
 
 
 class RefusalReason(StrEnum):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from toque.model.messages import BreakerState, Decision
+from toque.model.condition import BreakerState
+from toque.model.messages import Decision
 from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
@@ -54,7 +55,8 @@ class PoolView:
     """One pool.
 
     `condition` is `ok`, `unhealthy` (no breaker lets requests through), `cold`, `loading`, `restarting`, `crash_loop`,
-    `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so far.
+    `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so
+    far. `hedged`: requests that were sent to a second replica as well.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PoolView:
     cold_start: ColdStart
     decision: Decision | None
     breaker_turns: Mapping[BreakerState, int] = field(default_factory=dict)
+    hedged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

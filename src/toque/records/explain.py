@@ -19,6 +19,7 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    Hedge,
     RecordBreaker,
     RecordDecision,
     Refuse,
@@ -146,6 +147,8 @@ def _tell_effect(effect: Effect, ticket_id: int, pool: str) -> str:
             return f"dispatched to replica {replica_id}{cold}"
         case Divert(ended, fallback, cause, reason) if ended == ticket_id:
             return f"goes on to {fallback} ({cause.value}: {reason})"
+        case Hedge(ended, replica_id) if ended == ticket_id:
+            return f"sent to replica {replica_id} too, for the first is slow"
         case Refuse(ended, reason, retry_after_s, fallback) if ended == ticket_id:
             nobody = f"; no fallback took it: {fallback}" if fallback else ""
             return f"refused: {reason.value}, retry after {retry_after_s:.1f} s{nobody}"

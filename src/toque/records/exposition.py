@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from toque.model.messages import BreakerState
+from toque.model.condition import BreakerState
 from toque.model.view import FleetView, PoolView, ReplicaState
 from toque.records.metrics import Histogram, Metrics, ModelMetrics
 
@@ -145,3 +145,7 @@ def _breakers(view: FleetView) -> Iterator[Metric]:
             turns.add_metric((pool.name, state.value), pool.breaker_turns.get(state, 0))
     yield now
     yield turns
+    hedged = CounterMetricFamily("toque_hedges", "Requests sent to a second replica as well.", labels=("model",))
+    for pool in view.pools:
+        hedged.add_metric((pool.name,), pool.hedged)
+    yield hedged

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
 from toque.model.agent_spec import ModelSpec
+from toque.model.condition import FailureCause
 from toque.model.errors import ToqueError
 from toque.model.messages import (
     Dispatch,
@@ -14,7 +15,7 @@ from toque.model.messages import (
     Effect,
     EnterStage,
     Event,
-    FailureCause,
+    Hedge,
     ProbeReplica,
     RecordBreaker,
     RecordDecision,
@@ -36,6 +37,9 @@ class Waiter(Protocol):
 
     def diverted(self, pool: str, cause: FallbackCause) -> None:
         """Another pool takes the ticket: a grant there, or the refusal, follows."""
+
+    def seconded(self, replica_id: int) -> None:
+        """A slot on this replica is yours too: whoever answers first counts. Only for tickets with `whole_tokens_max`."""
 
     def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There will be no slot; nothing more is called for this ticket. `fallback`: why no other pool took it, if any may."""
@@ -77,6 +81,8 @@ class Actuator:
         match effect:
             case Dispatch():  # no pattern takes its fields out: that costs 0.2 us
                 self._waiters[effect.ticket_id].granted(effect.replica_id, effect.cold_start_s)
+            case Hedge(ticket_id, replica_id):
+                self._waiters[ticket_id].seconded(replica_id)
             case Refuse(ticket_id, reason, retry_after_s, fallback):
                 self._waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
             case Divert(ticket_id, pool, cause):

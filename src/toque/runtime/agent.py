@@ -38,6 +38,9 @@ class Turn:
         """Another model is to answer."""
         self.pool = pool
 
+    def seconded(self, replica_id: int) -> None:
+        """Nothing: a ticket of this kind asks for no second replica."""
+
     def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There will be none."""
         if not self._granted.done():

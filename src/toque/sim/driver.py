@@ -9,7 +9,8 @@ from functools import partial
 from math import inf
 from typing import Protocol
 
-from toque.model.messages import Event, FailureCause, ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
+from toque.model.condition import FailureCause
+from toque.model.messages import Event, ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
 from toque.sim.clockwork import Clockwork
 from toque.sim.faults import UNHEALTHY_AFTER_S, Faults
 from toque.sim.replica import Life, ReplicaFactory

@@ -23,6 +23,7 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    Hedge,
     ProbeReplica,
     RecordBreaker,
     RecordDecision,
@@ -212,7 +213,7 @@ class Simulation:
                 self._driver.stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver.probe(replica_id)
-            case EnterStage() | RecordDecision() | RecordBreaker():
+            case EnterStage() | Hedge() | RecordDecision() | RecordBreaker():
                 pass
             case _:
                 assert_never(effect)
