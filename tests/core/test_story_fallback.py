@@ -311,9 +311,10 @@ def test_what_fallbacks_cost_is_counted_from_their_tokens() -> None:
 
 def test_requests_that_name_the_paid_model_themselves_are_not_counted() -> None:
     story = spending(10.0)
-    story.at(1.0, arrival(2, "backup"))
+    story.at(1.0, arrival(2, "backup"), arrival(3, fallbacks=BACKUP))
     story.at(2.0, Finished(2, prompt_tokens=500, output_tokens=100))
     assert story.fleet.spending.spent(2.0) == 0.0
+    assert list(story.fleet.spending.reserved) == [3]
 
 
 def test_at_the_limit_it_is_refused_as_without_a_fallback_and_told_why() -> None:

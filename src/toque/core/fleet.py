@@ -71,6 +71,7 @@ class Fleet:
         self._owners: dict[int, Pool] = {}
         self.spending = Spending(spec.spending)
         self._appeals = Appeals(self.spending)
+        self._pending = self._appeals.pending  # asked for after every step
         self._fallback = Fallback(self.journeys, self.pools, self._doors, self._appeals, self._enter)
         self.short: dict[str, None] = {}
         """Pools that lack room, longest first."""
@@ -101,7 +102,7 @@ class Fleet:
                 self._spec_changed(event, now, out)
             case _:
                 self._replica_event(event, now, out)
-        if self._appeals.pending:
+        if self._pending:
             self._fallback.hear(now, out)
         return out
 

@@ -72,8 +72,8 @@ class Spending:
     def charge(self, event: Finished | Failed | Abandoned, now: float, *, was_sent: bool) -> None:
         """Count what a request has cost, if it was one of those.
 
-        1. It left before it was sent: nothing. 2. Finished: its tokens, or the estimate where the upstream told none. 3. Failed before it
-        began: perhaps the estimate, and it may be sent once more. 4. Left, or lost half-way: the estimate.
+        1. It left before it was sent: nothing. 2. Finished: its tokens, or the estimate where the upstream told none.
+        3. Failed before it began: perhaps the estimate, and it may be sent once more. 4. Left, or lost half-way: the estimate.
         """
         if event.ticket_id not in self.reserved:
             return
