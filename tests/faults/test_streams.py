@@ -27,7 +27,7 @@ from toque.testing import (
 )
 from toque.testing.faults import Plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 GOOD = stream_of("Grüße", ", ", "世界", usage=Usage(3, 4))
 TRIES = 10_000
@@ -37,6 +37,7 @@ SETTINGS = """
 agent = "openai"
 url = "{url}"
 slots = 64
+breaker = {{ failures_in_a_row = 100000, answers_min = 100000 }}  # it has tests of its own
 [limits]
 inter_token_s = 2.0
 """
