@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toque.app.machine import memory_limit_bytes
+from toque.wire.descriptors import descriptor_limit
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STATM = Path("/proc/self/statm")
@@ -23,17 +24,11 @@ class ProcessSensor:
     def __init__(self, memory_bytes_max: Callable[[], int]) -> None:
         self._memory_bytes_max = memory_bytes_max
         self._limit_bytes = min(memory_limit_bytes(), _own_limit_bytes())
-        self._files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._files_max = descriptor_limit()
 
     def measure(self) -> tuple[float, float]:
         """Return both shares; a file that cannot be read counts as no pressure."""
         return _resident_bytes() / (self._memory_bytes_max() or self._limit_bytes), _open_files() / self._files_max
-
-
-def raise_file_limit() -> None:
-    """Let this process open as many files as it may: a connection is one, and the usual limit of 1,024 is a shell's."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _resident_bytes() -> int:
@@ -48,7 +43,7 @@ def _open_files() -> int:
     try:
         return _FILES.stat().st_size or sum(1 for _ in _FILES.iterdir())
     except OSError:
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return descriptor_limit()
 
 
 def _own_limit_bytes() -> float:

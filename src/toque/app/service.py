@@ -24,7 +24,7 @@ from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.jobs import open_jobs
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
-from toque.app.sensor import ProcessSensor, raise_file_limit
+from toque.app.sensor import ProcessSensor
 from toque.app.state import state_dir
 from toque.config.address import split_address
 from toque.gateway.admin import AdminSources, admin_app
@@ -43,6 +43,7 @@ from toque.records.recorder import SALT_BYTES, Logs, TrafficLine
 from toque.runtime.controller import Controller
 from toque.runtime.pressure import PressureWatch
 from toque.wire.asgi import AsgiHandler
+from toque.wire.descriptors import raise_descriptor_limit
 from toque.wire.server import Server
 from toque.wire.server import serve as listen
 
@@ -64,7 +65,7 @@ def serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], Service
 
 
 async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], ServiceSpec]) -> int:
-    raise_file_limit()
+    raise_descriptor_limit()
     signals = _Signals()
     async with AsyncExitStack() as stack:
         addresses = stack.enter_context(take_addresses(spec))

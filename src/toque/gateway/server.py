@@ -85,7 +85,7 @@ class Gateway:
         """Go by other settings from the next request on; what is being answered, and open connections, keep theirs."""
         self._door = Door(keys, dialects, limits.request_s)
         self._around = replace(self._around, limits=limits)
-        self._opened().limits = limits
+        self._around.upstreams.limits = self._opened().limits = limits
 
     def take_stage(self, stage: Stage) -> None:
         """Do only what a stage of overload allows; which requests are refused is the core's to say."""

@@ -50,11 +50,11 @@ class Upstream:
 
 
 class Upstreams:
-    """All replicas that were called so far and still exist."""
+    """All replicas that were called so far and still exist. `limits` hold for those that are met from now on."""
 
     def __init__(self, directory: Directory, limits: LimitSpec) -> None:
         self._directory = directory
-        self._limits = limits
+        self.limits = limits
         self._known: dict[int, Upstream] = {}
 
     def to(self, replica_id: int) -> Upstream | None:
@@ -68,8 +68,8 @@ class Upstreams:
             return None
         connections = Connections(
             endpoint,
-            connect_s=self._limits.connect_s,
-            idle_max=self._limits.idle_upstream_connections_max,
+            connect_s=self.limits.connect_s,
+            idle_max=self.limits.idle_upstream_connections_max,
             is_ours=lambda: self._directory.is_ours(replica_id),
         )
         self._known[replica_id] = upstream = Upstream(connections)

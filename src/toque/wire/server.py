@@ -5,12 +5,12 @@ Law: one coarse sweep looks at all timeouts of all connections; no request has a
 """
 
 import asyncio
-import resource
 import socket
 from collections.abc import Callable
 
 from toque.model.errors import ToqueError
 from toque.model.service_spec import LimitSpec
+from toque.wire.descriptors import descriptor_limit
 from toque.wire.errors import encode_error
 from toque.wire.incoming import Exchange, Handler, Incoming
 from toque.wire.listener import Listener
@@ -54,8 +54,7 @@ class Server:
         self.now = self._loop.time()
         self.keeps_alive = True
         """Whether connections go on after an answer; if not, each answer says that it is the last."""
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._descriptors_allow = max(1, int(files * FILES_RATIO) - FILES_RESERVED)
+        self._descriptors_allow = max(1, int(descriptor_limit() * FILES_RATIO) - FILES_RESERVED)
 
     @property
     def port(self) -> int:
