@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from tests.wire.raw import until
 from tests.wire.scripted import Script, read_request, replica
@@ -246,6 +247,28 @@ async def test_aborting_closes_the_socket_at_once_at_every_stage() -> None:
                 await gone.get()
             assert heard.loss is None
         await until(lambda: not connections._open and not connections._opening)
+
+
+async def leave_at_every_turn_of_a_connect() -> None:
+    async with replica(answer_plainly) as endpoint:
+        connections = Connections(endpoint)
+        for turns in range(8):
+            for _ in range(20):
+                given_up = Heard()
+                connections.send_fresh(given_up, encode_head(endpoint, "GET", "/x") + b"\r\n")
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                given_up.abort()
+        async with asyncio.timeout(10):
+            await connections.close()
+
+
+async def test_c04_a_connect_given_up_at_any_instant_leaves_nothing_open() -> None:
+    await leave_at_every_turn_of_a_connect()
+
+
+def test_c04_a_connect_given_up_at_any_instant_leaves_nothing_open_on_uvloop() -> None:
+    uvloop.run(leave_at_every_turn_of_a_connect())
 
 
 async def test_call_reads_a_stream_piece_by_piece() -> None:

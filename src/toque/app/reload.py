@@ -161,6 +161,6 @@ def _consequences(before: Lineup, after: Lineup) -> Iterator[str]:
     for model in after.spec.models:
         if model != told.get(model.pool.name) or model.pool.name in renewed:
             yield f"{model.pool.name}: {_means(model, told, renewed)}"
-    for part in ("keys", "limits", "capacity", "overload"):
+    for part in ("keys", "limits", "capacity", "overload", "spending", "keyless_may_leave"):
         if getattr(before.spec, part) != getattr(after.spec, part):
             yield f"{part}: the new ones hold from now on; open connections and started requests keep theirs"

@@ -69,8 +69,12 @@ class Connections:
                     endpoint.port,
                     ssl=tls_context() if endpoint.secure else None,
                 )
+        except asyncio.CancelledError:
+            self.closed(connection)  # what opened at this very instant uvloop closes without a word to its protocol
+            raise
         except OSError as error:  # refused, unreachable, unknown host, TLS, and TimeoutError too
             connection.lose(FailureKind.BUSY if error.errno in NO_DESCRIPTOR else FailureKind.NOT_SENT)
+            self.closed(connection)
             return
         if self._is_ours():
             connection.begin(request)
