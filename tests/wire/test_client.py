@@ -10,6 +10,7 @@ import uvloop
 
 from tests.wire.raw import until
 from tests.wire.scripted import Script, read_request, replica
+from toque.drivers.health import Health
 from toque.model.agent_spec import Secret
 from toque.model.endpoint import Endpoint
 from toque.model.ticket import FailureKind
@@ -333,3 +334,34 @@ async def test_a_reader_that_is_slow_pauses_the_replica() -> None:
         assert seen < 20 * 2**20
         assert reply._buffered_bytes < 2**20
         assert len(await reply.read(bytes_max=2**26)) == 2**25
+
+
+async def test_o12_without_a_descriptor_a_call_says_that_it_is_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def exhausted(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", exhausted)
+    connections = Connections(Endpoint("127.0.0.1", 9))
+    with pytest.raises(CallLostError, match="no descriptor left") as caught:
+        async with call(connections, "GET", "/health"):
+            pass
+    assert caught.value.kind is FailureKind.BUSY
+    await connections.close()
+
+
+async def test_o12_a_probe_that_we_cannot_send_is_no_failure_of_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def exhausted(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", exhausted)
+    connections = Connections(Endpoint("127.0.0.1", 9))
+    healthy = asyncio.Event()
+    health = Health(connections, 0.001, healthy.set)
+    health.ask()
+    watching = asyncio.create_task(health.watch())
+    async with asyncio.timeout(10):
+        await healthy.wait()
+    assert not watching.done()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await connections.close()

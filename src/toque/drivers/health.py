@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from toque.model.errors import UpstreamError
+from toque.model.ticket import FailureKind
 from toque.wire.call import call
 from toque.wire.connections import Connections
 
@@ -51,5 +52,7 @@ class Health:
             async with asyncio.timeout(PROBE_TIMEOUT_S), call(self._connections, "GET", "/health") as reply:
                 await reply.read(bytes_max=64 * 1024)
                 return reply.status == 200
-        except (TimeoutError, UpstreamError):
-            return False
+        except (TimeoutError, UpstreamError) as error:
+            return (
+                isinstance(error, UpstreamError) and error.kind is FailureKind.BUSY
+            )  # it is us who have no descriptor

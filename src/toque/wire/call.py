@@ -20,6 +20,7 @@ _MESSAGES = {
     FailureKind.NOT_SENT: "The replica could not be reached.",
     FailureKind.LOST: "The replica was lost before its answer was complete.",
     FailureKind.INVALID: "The replica did not answer in HTTP.",
+    FailureKind.BUSY: "This process has no descriptor left for a connection to the replica.",
 }
 
 
