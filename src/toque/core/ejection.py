@@ -16,6 +16,8 @@ from toque.model.view import ReplicaState
 
 ANSWERS_KEPT = 16
 """Of each replica: a median of so many hardly moves by chance."""
+LOOK_EACH_S = 0.25
+"""Once so many are known, one each quarter of a second is enough: looking at each cost a quarter of a step of the core."""
 PROMPT_SHIFT = 4
 """Reading 16 tokens costs about as much as writing one: between a processor (some 5) and an accelerator (50 and more)."""
 _SIZES = 24
@@ -48,6 +50,8 @@ class Ejection:
         if answers is None:
             answers = self._answers[replica.id] = deque(maxlen=ANSWERS_KEPT)
         answers.append((now, slowness))
+        if len(answers) == ANSWERS_KEPT:
+            replica.look_at = now + LOOK_EACH_S
         return slowness
 
     def is_slow(self, slowness: float) -> bool:

@@ -102,7 +102,7 @@ class Pool:
         self.forecast.served(now - journey.dispatched_at)
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
         is_alert = replica is not None and replica.breaker.is_alert
-        if replica is not None and (is_alert or self.supply.roster.ready > 1):
+        if replica is not None and (is_alert or now >= replica.look_at):
             self.trust.finished(replica, journey, event, now, out)
         self.slots.leave(journey, now, out)
         if self.line:

@@ -26,6 +26,7 @@ class Replica:
         "idle_since",
         "in_flight",
         "is_barred",
+        "look_at",
         "slots",
         "state",
         "times",
@@ -37,6 +38,7 @@ class Replica:
         self.footprint = footprint
         self.breaker = breaker
         self.is_barred = False  # what the breaker says, where the router reads it
+        self.look_at = 0.0  # answers before this say nothing new of its speed
         self.state = ReplicaState.STARTING
         self.in_flight = 0
         self.times: dict[Step | None, float] = {None: now}

@@ -8,7 +8,7 @@ from collections import Counter
 from math import inf
 
 from toque.core.breaker import Turn
-from toque.core.ejection import Ejection
+from toque.core.ejection import LOOK_EACH_S, Ejection
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.replica import Replica
@@ -89,6 +89,8 @@ class Trust:
         slowness = 0.0
         if event.ttft_s and self._roster.ready > 1 and self._spec.ejection.slow_factor:
             slowness = self._ejection.learn(replica, now - journey.dispatched_at, event, now)
+        else:
+            replica.look_at = now + LOOK_EACH_S
         breaker = replica.breaker
         if not breaker.is_alert:
             return
