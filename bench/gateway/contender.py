@@ -29,6 +29,8 @@ class Contender(ABC):
     name = ""
     patience = 1
     """How many times as long it is measured: one that answers a dozen requests a second needs time to show it."""
+    recovery_s = 0.0
+    """After it was held still: one that watches its own lateness takes that for overload until it was on time for a while."""
     connections_max = 10_000
     """It is not asked to serve more: some work for minutes at requests whose clients have left."""
 
@@ -83,6 +85,7 @@ class Contender(ABC):
     def work(self) -> None:
         """Let it go on."""
         self._signal(signal.SIGCONT)
+        time.sleep(self.recovery_s)
 
     def stop(self) -> None:
         """End it."""

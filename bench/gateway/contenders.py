@@ -79,6 +79,7 @@ class Toque(Contender):
     """Everything on: a key, validation, queue, routing over eight replicas, journal ring, metrics, access lines."""
 
     name = "toque"
+    recovery_s = 1.5
     slots = 256
     """Of each replica."""
 
