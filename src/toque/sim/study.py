@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from toque.core.policy import Policy
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.resources import Resources
-from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds
+from toque.model.spec import EjectionSpec, FleetSpec, PoolSpec, QueueSpec, ReplicaBounds
 from toque.sim.arrival import Arrival
 from toque.sim.cold_start import Draw
 from toque.sim.engine import Scenario, Simulation, Watcher
@@ -24,6 +24,8 @@ from toque.sim.profile import Profile
 FIXED = "fixed"
 PLAN = "plan"
 PATIENCE_S = 600.0
+NEVER_EJECTED = EjectionSpec(slow_factor=0.0)
+"""In the neutral pool all replicas are alike; one that got the long answers by chance is not slow."""
 UNBOUNDED = 10**6
 COLD_START_DRAWS = 1000
 STARTUP_S_MAX = 3600.0
@@ -120,6 +122,7 @@ def pool_for(question: Question, policy: str) -> PoolSpec:
         "model",
         queue=QueueSpec(length_max=UNBOUNDED, wait_s_max=PATIENCE_S, cold_wait_s_max=PATIENCE_S),
         replicas=ReplicaBounds(drain_s_max=PATIENCE_S, startup_timeout_s=STARTUP_S_MAX),
+        ejection=NEVER_EJECTED,
     )
     bounds = replace(pool.replicas, minimum_warm=sizes.minimum, maximum=sizes.maximum)
     target = question.target if policy != FIXED else float(sizes.initial)
