@@ -30,6 +30,7 @@ def test_a_hundred_schedules_break_no_law() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_thousands_of_schedules_break_no_law(block: int) -> None:
     first = QUICK + block * BLOCK
