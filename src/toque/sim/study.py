@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from toque.core.policy import Policy
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.model.resources import Resources
-from toque.model.spec import EjectionSpec, FleetSpec, PoolSpec, QueueSpec, ReplicaBounds
+from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds
+from toque.model.trust_spec import EjectionSpec
 from toque.sim.arrival import Arrival
 from toque.sim.cold_start import Draw
 from toque.sim.engine import Scenario, Simulation, Watcher
