@@ -14,6 +14,7 @@ from toque.testing import Answer, FakeEngine, in_background
 
 KEY = "tq_live_conformance"
 SETTINGS = f"""
+lame_duck_s = 0.0
 [models.chat]
 agent = "fake"
 slots = 4
@@ -32,6 +33,7 @@ def test_toque_keeps_every_promise_of_the_kit(tmp_path: Path) -> None:
         screen = Screen({"KIT_KEY": KEY})
         metrics = f"{service.admin_url}/metrics"
         status = screen.run("conformance", service.url, "--key", "env:KIT_KEY", "--metrics", metrics, "--json")
+        assert service.stop() == 0, "whoever left, leaves nothing behind that would hold up the end"
     told = json.loads(screen.shown)
     assert [row for row in told["cases"] if row["verdict"] != "pass"] == []
     assert [row["id"] for row in told["cases"]] == [case.id for case in all_cases()]
