@@ -40,6 +40,7 @@ def test_a_study_as_json_has_the_plan_the_bound_and_every_policy(profile: str, s
     assert plan["slo_attainment"] >= 0.99
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_figures(profile: str) -> None:
     shown = []
     for _ in range(2):

@@ -86,7 +86,7 @@ def test_l05_what_only_a_restart_can_change_is_refused_and_nothing_is_applied(tm
         assert status == 422
         assert "listen cannot change while toque runs. (" in body["error"]["message"]
         assert "restart" in body["error"]["message"]
-        write(tmp_path, CHAT + '[jobs]\nin_flight_max = 5\n')
+        write(tmp_path, CHAT + "[jobs]\nin_flight_max = 5\n")
         assert "jobs.in_flight_max cannot change" in reload(service)[1]["error"]["message"]
         assert [pool["name"] for pool in service.get("/admin/v1/pools")["pools"]] == ["chat"]
 

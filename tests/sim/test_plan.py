@@ -99,6 +99,7 @@ PLANNED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANNED)
 def test_no_policy_that_meets_the_objective_is_cheaper_than_the_plan(name: str) -> None:
     workload, cold_start_s = PLANNED[name]
