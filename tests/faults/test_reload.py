@@ -139,7 +139,7 @@ def test_l07_only_the_changed_model_restarts_and_nobody_notices(tmp_path: Path) 
         for client in clients:
             client.join()
         assert set(outcomes) == {200}
-        assert service.ask()[2]["usage"]["completion_tokens"] == 6
+        until(lambda: service.ask()[2]["usage"]["completion_tokens"] == 6)  # a second old one may remain
         assert pid(service, "other") == other
         assert service.stop() == 0
     replayed = Screen()
