@@ -56,6 +56,11 @@ def test_every_step_survives_the_way_through_a_line() -> None:
         assert decode_step(encode_step(*step)) == step
 
 
+def test_a_ticket_written_before_there_were_priorities_has_the_usual_one() -> None:
+    line = b'[1.0,"Arrived",{"ticket":{"id":7,"pool":"chat","deadline":9.0,"tenant":"alice"}},[]]'
+    assert decode_step(line) == (1.0, Arrived(Ticket(7, "chat", 9.0, tenant="alice", priority=3, share=1.0)), [])
+
+
 async def test_a_journal_file_replays_to_identical_decisions(tmp_path: Path) -> None:
     steps = recorded(40)
     await write(tmp_path / "j", steps)

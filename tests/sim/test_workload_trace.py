@@ -55,6 +55,12 @@ def test_tenants_and_classes_are_kept_and_further_columns_ignored(tmp_path: Path
     assert (interactive.tenant, interactive.service_class) == ("8", ServiceClass.INTERACTIVE)
 
 
+def test_priorities_and_shares_are_kept_and_missing_ones_are_usual(tmp_path: Path) -> None:
+    plain, urgent = _read(tmp_path, "arrival_s,priority,share\n0,3,1\n1,0,2.5\n")
+    assert plain == Arrival(0.0)
+    assert (urgent.priority, urgent.share) == (0, 2.5)
+
+
 def test_json_lines_are_read_like_csv(tmp_path: Path) -> None:
     text = '{"arrival_s": 0, "prompt_tokens": 5, "output_tokens": 2}\n\n{"arrival_s": 3.5, "prompt_tokens": null}\n'
     assert _read(tmp_path, text, "anything") == [Arrival(0.0, 5, 2), Arrival(3.5, 0, 1)]
@@ -99,6 +105,9 @@ def test_order_is_restored_within_the_longest_request_only() -> None:
         ("arrival_s,prompt_tokens\n0,many\n", 2, "'many' is no number of tokens"),
         ("arrival_s,prompt_tokens\n0,nan\n", 2, "'nan' is no number of tokens"),
         ("arrival_s,prompt_tokens\n0,-4\n", 2, "-4 is no number of tokens"),
+        ("arrival_s,priority\n0,8\n", 2, "'8' is no priority from 0 to 7"),
+        ("arrival_s,share\n0,half\n", 2, "'half' is no share above 0"),
+        ("arrival_s,share\n0,0\n", 2, "'0' is no share above 0"),
         ("arrival_s,prompt_tokens\n0,1\n1\n", 3, "1 columns where 2 are needed"),
         ('{"arrival_s": 0}\n{"prompt_tokens": 3}\n', 2, "no time"),
         ('{"arrival_s": 1}\n{"arrival_s": 0}\n', 2, "goes back"),

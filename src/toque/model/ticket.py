@@ -15,6 +15,12 @@ class ServiceClass(StrEnum):
     BATCH = "batch"
 
 
+PRIORITY = 3
+"""Where nobody says: the default urgency of RFC 9218."""
+PRIORITY_MAX = 7
+"""The last to be served; the first is 0."""
+
+
 @value
 class Ticket:
     """One request for one pool.
@@ -23,6 +29,10 @@ class Ticket:
     may give up earlier. `tenant` is the name of the key, never the key. `whole_tokens_max`: output tokens at most of
     an answer that is wanted whole; 0 for a stream, or where nobody said. `fallbacks` are the pools that may answer instead,
     in order: whoever makes the ticket leaves out those that its key, its path or its model forbid.
+
+    Inside its class `priority` says who is first (0 to `PRIORITY_MAX`, lower is sooner), and inside a priority tenants get slots
+    by their `share`, the weight of this one's. What it will cost is predicted from `prompt_tokens` (an estimate) and
+    `output_tokens_max`, for a stream too; 0 where nobody said.
     """
 
     id: int
@@ -32,6 +42,10 @@ class Ticket:
     tenant: str = ""
     fallbacks: tuple[str, ...] = ()
     whole_tokens_max: int = 0
+    priority: int = PRIORITY
+    prompt_tokens: int = 0
+    output_tokens_max: int = 0
+    share: float = 1.0
 
 
 class RefusalReason(StrEnum):

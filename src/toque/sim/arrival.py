@@ -1,12 +1,15 @@
 """One request of a workload, as a simulation needs it: when, how long, whose. Never what it says."""
 
-from toque.model.ticket import ServiceClass
+from toque.model.ticket import PRIORITY, ServiceClass
 from toque.model.value import value
 
 
 @value
 class Arrival:
-    """`at` is seconds since the workload began; lengths are in tokens; an empty `pool` is the fleet's first."""
+    """`at` is seconds since the workload began; lengths are in tokens; an empty `pool` is the fleet's first.
+
+    `priority` is 0 to 7, lower is sooner; `share` is the weight of its tenant.
+    """
 
     at: float
     prompt_tokens: int = 0
@@ -14,3 +17,5 @@ class Arrival:
     tenant: str = ""
     service_class: ServiceClass = ServiceClass.INTERACTIVE
     pool: str = ""
+    priority: int = PRIORITY
+    share: float = 1.0

@@ -184,8 +184,18 @@ class Simulation:
         self._requests[number] = Request(arrival)
         deadline = arrival.at + self._scenario.patience_s
         pool = arrival.pool or self._first_pool
-        ways = self._ways.of(pool, may_leave=True)
-        self.post(Arrived(Ticket(number, pool, deadline, arrival.service_class, arrival.tenant, ways)))
+        ticket = Ticket(
+            number,
+            pool,
+            deadline,
+            arrival.service_class,
+            arrival.tenant,
+            self._ways.of(pool, may_leave=True),
+            priority=arrival.priority,
+            prompt_tokens=arrival.prompt_tokens,
+            share=arrival.share,
+        )
+        self.post(Arrived(ticket))
 
     def _end(self, number: int, request: Request) -> None:
         del self._requests[number]

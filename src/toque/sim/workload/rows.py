@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
 
-from toque.model.ticket import ServiceClass
+from toque.model.ticket import PRIORITY, PRIORITY_MAX, ServiceClass
 from toque.sim.arrival import Arrival
 from toque.sim.workload.instant import read_instant
 
@@ -22,6 +22,8 @@ NAMES: Mapping[str, Sequence[str]] = {
     "tenant": ("tenant", "client", "key", "user"),
     "model": ("model",),
     "class": ("class", "service_class", "service_tier"),
+    "priority": ("priority",),
+    "share": ("share",),
     "duration": ("duration_ms",),
     "status": ("status",),
 }
@@ -30,6 +32,7 @@ LOG_NAMES = frozenset({"created", "created_at", "duration_ms"})
 INNER = ("request", "response", "body", "usage")
 BATCH_WORDS = frozenset({"batch", "flex"})
 TOKENS_MAX = 10_000_000
+SHARE_MAX = 1e6
 TOO_MANY_REQUESTS = 429
 
 _Row: TypeAlias = Mapping[str, object]
@@ -186,6 +189,8 @@ def _arrival(row: _Row) -> Arrival:
         str(row.get("tenant", "")),
         ServiceClass.BATCH if is_batch else ServiceClass.INTERACTIVE,
         str(row.get("model", "")),
+        _priority(row.get("priority", PRIORITY)),
+        _share(row.get("share", 1.0)),
     )
 
 
@@ -199,6 +204,23 @@ def _from_start(at: float) -> float:
     if at < 0:
         raise ValueError(f"the time {at:g} is negative")
     return at
+
+
+def _priority(value: object) -> int:
+    text = str(value).strip()
+    if not (text.isdecimal() and int(text) <= PRIORITY_MAX):
+        raise ValueError(f"{text[:20]!r} is no priority from 0 to {PRIORITY_MAX}")
+    return int(text)
+
+
+def _share(value: object) -> float:
+    try:
+        share = float(str(value))
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= SHARE_MAX:
+        raise ValueError(f"{str(value)[:20]!r} is no share above 0")
+    return share
 
 
 def _tokens(value: object) -> int:
