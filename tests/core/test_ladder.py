@@ -79,6 +79,20 @@ def test_o11_a_late_loop_sheds_batch_and_a_loop_that_stays_late_everybody(story:
     story.check_replay()
 
 
+def test_o11_a_late_loop_alone_keeps_connections_and_gives_them_up_for_memory_and_open_files(story: Story) -> None:
+    def kept(now: float, memory: float = 0.5, lag_s: float = 0.0, files: float = 0.1) -> list[tuple[Stage, bool]]:
+        changes = only(story.at(now, PressureMeasured(memory, lag_s, files)), EnterStage)
+        return [(change.stage, change.keeps_alive) for change in changes]
+
+    kept(1.0, lag_s=0.4)
+    assert kept(1.25, lag_s=0.4) == [(Stage.SHED_ALL, True)]
+    assert kept(1.5, lag_s=0.4, memory=0.93) == [(Stage.SHED_ALL, False)], "the stage is the same, and more is given up"
+    assert kept(2.0, lag_s=0.4, files=0.95, memory=0.93) == [(Stage.STOP_ACCEPTING, False)]
+    kept(10.0, lag_s=0.4)
+    assert kept(15.0, lag_s=0.4) == [(Stage.SHED_ALL, True)], "memory has calmed down, the loop has not"
+    story.check_replay()
+
+
 def test_o12_open_files_stop_everything_new_and_are_forgiven_within_half_a_second(story: Story) -> None:
     assert press(story, 1.0, files=0.9) == [(Stage.STOP_ACCEPTING, "open files at 90%")]
     assert refusals(story.at(1.1, arrival(1))) == [(1, "server_is_overloaded")]
@@ -106,7 +120,7 @@ def test_samples_that_change_nothing_are_not_told(story: Story) -> None:
 def test_other_limits_are_tried_with_the_next_sample(story: Story) -> None:
     press(story, 1.0, memory=0.98)
     spec = replace(story.spec, overload=OverloadSpec(accept_ratio=0.999, shed_all_ratio=0.99))
-    assert only(story.at(2.0, SpecChanged(spec)), EnterStage) == [EnterStage(Stage.NORMAL, "")]
+    assert only(story.at(2.0, SpecChanged(spec)), EnterStage) == [EnterStage(Stage.NORMAL, "", keeps_alive=True)]
     assert press(story, 2.25, memory=0.98) == [(Stage.SHED_BATCH, "memory at 98%")]
     story.check_replay()
 

@@ -94,10 +94,11 @@ def test_o11_a_loop_that_stands_still_sheds_and_still_says_that_it_lives(tmp_pat
         begun = time.monotonic()
         assert call(service.url, "GET", "/livez")[0] == 200
         assert time.monotonic() - begun < 1.0
-        status, _, body = until(
+        status, headers, body = until(
             lambda: next((one for one in [ask(service, service_tier="flex")] if one[0] != 200), None)
         )
         assert (status, body["error"]["code"]) == (503, "server_is_overloaded")
+        assert "connection" not in headers, "whoever had to connect anew would make it later"
         until(lambda: ask(service)[0] == 200)
         stages = service.why("chat")["stages"]
         assert stages[0]["reason"].startswith("event loop late by ")

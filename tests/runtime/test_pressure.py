@@ -35,8 +35,8 @@ async def test_o10_what_is_measured_changes_the_stage_and_only_that_is_journalle
     stages: list[Stage] = []
     changed = asyncio.Event()
 
-    def staged(stage: Stage) -> None:
-        stages.append(stage)
+    def staged(told: EnterStage) -> None:
+        stages.append(told.stage)
         changed.set()
 
     controller.obey(staged)

@@ -47,4 +47,4 @@ class Gate:
 
     def _enter_stage(self, out: list[Effect]) -> None:
         self.is_guarded = self.is_draining or bool(self.ladder.stage)
-        out.append(EnterStage(self.ladder.stage, self.ladder.reason))
+        out.append(EnterStage(self.ladder.stage, self.ladder.reason, self.ladder.keeps_alive))

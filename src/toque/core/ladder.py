@@ -1,7 +1,8 @@
 """The overload ladder: from measured pressure to what the gateway still does.
 
-Law: up at once, down only after a calm and never by a single good sample; what is worst counts. A sample that changes
-nothing need not even be told: `matters` says so beforehand, which keeps journals flat.
+Law: up at once, down only after a calm and never by a single good sample; what is worst counts. Lack of time alone never takes
+keep-alive, for clients that must connect anew cost a late loop more time. A sample that changes nothing need not even be told:
+`matters` says so beforehand, which keeps journals flat.
 """
 
 from typing import TypeAlias
@@ -63,9 +64,12 @@ class Gauge:
 
 
 class Ladder:
-    """Memory, event loop and open files of this process. `stage` is the highest that any of them needs."""
+    """Memory, event loop and open files of this process. `stage` is the highest that any of them needs.
 
-    __slots__ = ("_files", "_lag", "_lag_s_max", "_late", "_memory", "reason", "stage")
+    `keeps_alive`: neither memory nor open files need what an idle connection holds.
+    """
+
+    __slots__ = ("_files", "_lag", "_lag_s_max", "_late", "_memory", "keeps_alive", "reason", "stage")
 
     def __init__(self, spec: OverloadSpec) -> None:
         self.revise(spec)
@@ -84,6 +88,7 @@ class Ladder:
         self._lag_s_max = spec.loop_lag_s_max
         self._late = 0
         self.stage = Stage.NORMAL
+        self.keeps_alive = True
         self.reason = ""
 
     def matters(self, seen: PressureMeasured, now: float) -> bool:
@@ -92,12 +97,16 @@ class Ladder:
         return late != self._late or states != (self._memory.state, self._lag.state, self._files.state)
 
     def measure(self, seen: PressureMeasured, now: float) -> bool:
-        """Take a sample in; True when the stage changed."""
+        """Take a sample in; True when the stage changed, or whether connections are kept."""
         self._late, (self._memory.state, self._lag.state, self._files.state) = self._after(seen, now)
-        before, self.stage = self.stage, max(gauge.state[0] for gauge in (self._memory, self._lag, self._files))
-        if self.stage is not before:
+        before = (self.stage, self.keeps_alive)
+        held = max(self._memory.state[0], self._files.state[0])
+        self.stage = max(held, self._lag.state[0])
+        self.keeps_alive = held < Stage.NO_KEEP_ALIVE
+        is_changed = (self.stage, self.keeps_alive) != before
+        if is_changed:
             self.reason = self._tell(seen)
-        return self.stage is not before
+        return is_changed
 
     def sheds(self, service_class: ServiceClass) -> bool:
         """Whether new requests of a class are refused."""

@@ -23,6 +23,7 @@ from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
 from toque.gateway.upstreams import Upstreams
 from toque.model.errors import CallerError, RefusedError, ToqueError
+from toque.model.messages import EnterStage
 from toque.model.overload import Stage
 from toque.model.service_spec import LimitSpec
 from toque.model.ticket import RefusalReason
@@ -87,13 +88,13 @@ class Gateway:
         self._around = replace(self._around, limits=limits)
         self._around.upstreams.limits = self._opened().limits = limits
 
-    def take_stage(self, stage: Stage) -> None:
+    def take_stage(self, told: EnterStage) -> None:
         """Do only what a stage of overload allows; which requests are refused is the core's to say."""
         server = self._opened()
-        server.keeps_alive = stage < Stage.NO_KEEP_ALIVE and not self._is_draining
+        server.keeps_alive = told.keeps_alive and not self._is_draining
         if not server.keeps_alive:
             server.close_idle()
-        if stage >= Stage.STOP_ACCEPTING:
+        if told.stage >= Stage.STOP_ACCEPTING:
             server.pause_accepting()
         else:
             server.resume_accepting()

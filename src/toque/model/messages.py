@@ -233,10 +233,14 @@ class RecordBreaker:
 
 @value
 class EnterStage:
-    """Do from now on only what this stage of overload allows; `reason` is for people, empty when all is well again."""
+    """Do from now on only what this stage of overload allows; `reason` is for people, empty when all is well again.
+
+    `keeps_alive`: connections stay open after their answer all the same, for time alone is short.
+    """
 
     stage: Stage
     reason: str
+    keeps_alive: bool = True
 
 
 @value

@@ -24,7 +24,6 @@ from toque.model.messages import (
     StartReplica,
     StopReplica,
 )
-from toque.model.overload import Stage
 from toque.model.ticket import FallbackCause, RefusalReason
 from toque.ports import Driver
 
@@ -54,13 +53,13 @@ class Actuator:
         self._waiters: dict[int, Waiter] = {}
         self._drivers: Mapping[str, tuple[Driver, ModelSpec]] = {}
         self._driver_of: dict[int, Driver] = {}
-        self._staged: Callable[[Stage], None] = lambda _: None
+        self._staged: Callable[[EnterStage], None] = lambda _: None
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
         """Learn which driver runs which pool's replicas."""
         self._drivers = drivers
 
-    def obey(self, staged: Callable[[Stage], None]) -> None:
+    def obey(self, staged: Callable[[EnterStage], None]) -> None:
         """Learn whom to tell of a stage of overload."""
         self._staged = staged
 
@@ -89,8 +88,8 @@ class Actuator:
                 self._waiters[ticket_id].diverted(pool, cause)
             case StartReplica() | StopReplica() | ProbeReplica():
                 self._order(effect)
-            case EnterStage(stage):
-                self._staged(stage)
+            case EnterStage():
+                self._staged(effect)
             case RecordDecision() | RecordBreaker():
                 pass  # the journal has it
             case _:

@@ -19,6 +19,7 @@ from toque.model.endpoint import Endpoint
 from toque.model.messages import (
     Abandoned,
     Arrived,
+    EnterStage,
     Event,
     Failed,
     Finished,
@@ -28,7 +29,6 @@ from toque.model.messages import (
     SpecChanged,
     Woke,
 )
-from toque.model.overload import Stage
 from toque.model.spec import FleetSpec
 from toque.model.ticket import Ticket
 from toque.model.view import FleetView
@@ -78,7 +78,7 @@ class Controller:
         self._actuator.open(drivers)
         self.post(event)
 
-    def obey(self, staged: Callable[[Stage], None]) -> None:
+    def obey(self, staged: Callable[[EnterStage], None]) -> None:
         """Learn whom to tell of a stage of overload: whoever lets connections in."""
         self._actuator.obey(staged)
 
