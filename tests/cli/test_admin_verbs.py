@@ -12,18 +12,8 @@ from toque.cli.exits import Exit
 from toque.gateway.admin import AdminSources, admin_app
 from toque.model.announcement import Reloaded
 from toque.model.condition import BreakerState
-from toque.model.messages import (
-    Arrived,
-    Decision,
-    Desired,
-    Dispatch,
-    Finished,
-    Observation,
-    RecordBreaker,
-    RecordDecision,
-    StartReplica,
-    Woke,
-)
+from toque.model.decision import Decision, Desired, Observation
+from toque.model.messages import Arrived, Dispatch, Finished, RecordBreaker, RecordDecision, StartReplica, Woke
 from toque.model.resources import Resources
 from toque.model.service_spec import LimitSpec
 from toque.model.spec import ColdStart

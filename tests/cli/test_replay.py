@@ -12,13 +12,12 @@ from toque.cli.exits import Exit
 from toque.core.fleet import Fleet
 from toque.core.policy import Policy
 from toque.core.scaling import POLICIES
+from toque.model.decision import Desired, Observation
 from toque.model.messages import (
     Abandoned,
     Arrived,
-    Desired,
     Event,
     Finished,
-    Observation,
     ReplicaLoaded,
     ReplicaReady,
     ReplicaSpawned,

@@ -16,7 +16,7 @@ from toque.core.replica import Replica
 from toque.core.retry import NOT_SENT_EXTRA, RetryBudget
 from toque.core.roster import Roster
 from toque.core.routing.least_loaded import LeastLoaded
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.resources import Resources
 from toque.model.spec import PoolSpec, ReplicaBounds, RetrySpec, ScalingSpec
 from toque.model.ticket import FailureKind, Ticket

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.sim.question import ask
 from toque.core.policy import Policy
 from toque.core.scaling import POLICIES
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.ticket import ServiceClass
 from toque.sim.arrival import Arrival
 from toque.sim.bound import lower_bound_s

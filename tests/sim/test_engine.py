@@ -10,7 +10,8 @@ from tests.sim.journal_hash import JournalHash
 from tests.sim.world import Memory, fixed, scenario
 from toque.core.policy import Policy
 from toque.model.condition import FailureCause
-from toque.model.messages import Desired, Failed, Observation, ReplicaFailed, ReplicaReady, Woke
+from toque.model.decision import Desired, Observation
+from toque.model.messages import Failed, ReplicaFailed, ReplicaReady, Woke
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 from toque.sim.arrival import Arrival

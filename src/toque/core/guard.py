@@ -6,7 +6,7 @@ shrinking have a step rate; shrinking waits for demand that stayed low, and afte
 
 from collections import deque
 
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 

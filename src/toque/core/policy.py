@@ -5,7 +5,7 @@ Law: a policy knows no bounds, rates or delays (the guard does) and no clock but
 
 from typing import Protocol
 
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 
 
 class Policy(Protocol):

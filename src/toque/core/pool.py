@@ -23,7 +23,8 @@ from toque.core.slots import Slots
 from toque.core.supply import Supply
 from toque.core.trust import Trust
 from toque.model.condition import FailureCause
-from toque.model.messages import Decision, Effect, Failed, Finished, RecordDecision, ReplicaFailed, ReplicaReady
+from toque.model.decision import Decision
+from toque.model.messages import Effect, Failed, Finished, RecordDecision, ReplicaFailed, ReplicaReady
 from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, RefusalReason, Ticket
 from toque.model.view import ReplicaState

@@ -12,7 +12,7 @@ from toque.core.guard import Guard
 from toque.core.policy import Policy
 from toque.core.roster import Roster
 from toque.core.window import LoadWindow
-from toque.model.messages import Decision, Observation
+from toque.model.decision import Decision, Observation
 from toque.model.spec import PoolSpec
 
 

@@ -7,6 +7,7 @@ either is exhaustive. Times are float seconds of one clock that only the shell (
 from typing import TypeAlias
 
 from toque.model.condition import BreakerState, FailureCause
+from toque.model.decision import Decision
 from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec
@@ -247,45 +248,7 @@ class EnterStage:
 class RecordDecision:
     """Keep what the scaler saw, wanted and was allowed, so that `toque why` can tell."""
 
-    decision: "Decision"
-
-
-@value
-class Observation:
-    """What a pool looked like when its scaler was asked. Averages are over the stable and the burst window."""
-
-    in_flight: int
-    waiting: int
-    ready: int
-    starting: int
-    draining: int
-    demand_stable: float
-    demand_burst: float
-    arrivals_per_s: float
-    slots: int
-    cold_start_s: float
-    waiting_s: float
-
-
-@value
-class Desired:
-    """What a policy wants, and why in one sentence. It knows no bounds; the guard applies them."""
-
-    replicas: int
-    reason: str
-
-
-@value
-class Decision:
-    """One scaling decision: what was seen, wanted by the policy, allowed by the guard, and fitted by the fleet."""
-
-    pool: str
-    observation: Observation
-    desired: Desired
-    allowed: Desired
-    before: int
-    after: int
-    shortage: str = ""
+    decision: Decision
 
 
 Effect: TypeAlias = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from toque.model.condition import BreakerState
-from toque.model.messages import Decision
+from toque.model.decision import Decision
 from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from toque.model.decision import Decision
 from toque.model.messages import (
     Abandoned,
     Arrived,
-    Decision,
     Dispatch,
     Divert,
     Effect,

@@ -6,7 +6,8 @@ Law: it is an ordinary scenario in the ordinary core; only its scaler is asked i
 from dataclasses import dataclass
 
 from toque.core.scaling.rate import Rate
-from toque.model.messages import Arrived, Decision, Effect, Event, RecordDecision, ReplicaReady, StopReplica
+from toque.model.decision import Decision
+from toque.model.messages import Arrived, Effect, Event, RecordDecision, ReplicaReady, StopReplica
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, ReplicaBounds, ScalingSpec
 from toque.sim.cold_start import constant

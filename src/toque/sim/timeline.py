@@ -7,9 +7,9 @@ are exact over a bin, peaks are true peaks.
 from collections import deque
 from dataclasses import dataclass
 
+from toque.model.decision import Decision
 from toque.model.messages import (
     Arrived,
-    Decision,
     Dispatch,
     Effect,
     Event,

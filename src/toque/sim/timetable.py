@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from toque.core.policy import Policy
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 
 BIN_S_MAX = 10.0
 BIN_S_FINE = 1.0

@@ -1,6 +1,6 @@
 """What a policy is shown, with only what matters in a story spelled out."""
 
-from toque.model.messages import Observation
+from toque.model.decision import Observation
 from toque.model.spec import PoolSpec, ReplicaBounds, ScalingSpec
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from tests.core.scaling.sight import pool, sight
 from tests.core.story import Story, arrival
 from toque.core.scaling.queue_wait import CALM_S, LEARNING_S, QueueWait
-from toque.model.messages import Finished, Observation
+from toque.model.decision import Observation
+from toque.model.messages import Finished
 from toque.model.spec import PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 
 

@@ -8,7 +8,7 @@ two windows). An empty pool is started by a request, never by the memory of load
 from math import ceil
 
 from toque.core.policy import Policy
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_UTILIZATION = 0.7

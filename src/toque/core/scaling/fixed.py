@@ -1,7 +1,7 @@
 """The fixed policy: always the same number. The honest baseline every autoscaler has to beat."""
 
 from toque.core.policy import Policy
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 

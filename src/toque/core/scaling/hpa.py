@@ -6,7 +6,7 @@ defaults are in `core/hpa_rule.py`. For a faithful picture let the guard be wide
 
 from toque.core.hpa_rule import INTERVAL_S, HpaRule
 from toque.core.policy import Policy
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_UTILIZATION = 0.7

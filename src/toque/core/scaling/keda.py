@@ -7,7 +7,7 @@ length counts what is not acknowledged yet too, so it is waiting + in flight.
 
 from toque.core.hpa_rule import INTERVAL_S, HpaRule
 from toque.core.policy import Policy
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 COOLDOWN_S = 300.0

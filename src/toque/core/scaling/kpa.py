@@ -7,7 +7,7 @@ passed without its condition; up by at most 1000 x, down by at most 2 x a tick.
 
 from toque.core.policy import Policy
 from toque.core.rounding import replicas_for
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_UTILIZATION = 0.7

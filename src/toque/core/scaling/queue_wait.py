@@ -12,7 +12,7 @@ from math import exp
 from toque.core.hindsight import MEMORY_S, Hindsight
 from toque.core.policy import Policy
 from toque.core.rounding import replicas_for
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_S = 2.0

@@ -5,7 +5,7 @@ keeps the rule from swinging: after one step down the rate per replica at most d
 """
 
 from toque.core.policy import Policy
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_PER_S = 1.0

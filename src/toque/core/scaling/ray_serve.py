@@ -7,7 +7,7 @@ metric: it wants one, or what it has ordered.
 
 from toque.core.policy import Policy
 from toque.core.rounding import replicas_for
-from toque.model.messages import Desired, Observation
+from toque.model.decision import Desired, Observation
 from toque.model.spec import PoolSpec
 
 TARGET_ONGOING = 2.0

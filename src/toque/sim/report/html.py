@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from toque.model.messages import Decision
+from toque.model.decision import Decision
 from toque.sim.optimum import Optimum, cheapest
 from toque.sim.report.pictures import (
     Film,

@@ -1,0 +1,44 @@
+"""One scaling decision: what was seen, what was wanted, and what was allowed.
+
+Law: all of it is a value, so that a journal tells later why.
+"""
+
+from toque.model.value import value
+
+
+@value
+class Observation:
+    """What a pool looked like when its scaler was asked. Averages are over the stable and the burst window."""
+
+    in_flight: int
+    waiting: int
+    ready: int
+    starting: int
+    draining: int
+    demand_stable: float
+    demand_burst: float
+    arrivals_per_s: float
+    slots: int
+    cold_start_s: float
+    waiting_s: float
+
+
+@value
+class Desired:
+    """What a policy wants, and why in one sentence. It knows no bounds; the guard applies them."""
+
+    replicas: int
+    reason: str
+
+
+@value
+class Decision:
+    """One scaling decision: what was seen, wanted by the policy, allowed by the guard, and fitted by the fleet."""
+
+    pool: str
+    observation: Observation
+    desired: Desired
+    allowed: Desired
+    before: int
+    after: int
+    shortage: str = ""
