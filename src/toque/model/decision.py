@@ -3,10 +3,10 @@
 Law: all of it is a value, so that a journal tells later why.
 """
 
-from toque.model.value import value
+from dataclasses import dataclass
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a pool looked like when its scaler was asked. Averages are over the stable and the burst window."""
 
@@ -23,7 +23,7 @@ class Observation:
     waiting_s: float
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What a policy wants, and why in one sentence. It knows no bounds; the guard applies them."""
 
@@ -31,7 +31,7 @@ class Desired:
     reason: str
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One scaling decision: what was seen, wanted by the policy, allowed by the guard, and fitted by the fleet."""
 
