@@ -36,7 +36,7 @@ values = st.recursive(
 FIELDS = [
     "messages", "prompt", "input", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p",
     "stop", "seed", "logit_bias", "logprobs", "top_logprobs", "tools", "tool_choice", "response_format", "user", "store",
-    "service_tier", "metadata", "functions", "dimensions", "encoding_format", "grammar", "lora", "unheard_of",
+    "service_tier", "priority", "metadata", "functions", "dimensions", "encoding_format", "grammar", "lora", "unheard_of",
 ]  # fmt: skip
 SOUND = {"messages": [{"role": "user", "content": "x"}], "prompt": "x", "input": "x", "max_tokens": 2}
 bodies = st.builds(

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from tests.gateway.scripted import COMMON, DIALECTS, HELLO
+from tests.gateway.scripted import ALL_ROUTES, COMMON, DIALECTS, HELLO
 from toque.gateway.openai import BodyReader
+from toque.gateway.rank import Wish
 from toque.gateway.schema import DEPTH_MAX, ENUM_MAX, SCHEMA_BYTES_MAX
 from toque.model.errors import CallerError
-from toque.model.ticket import ServiceClass
 from toque.ports import Dialect
 
 CHAT = BodyReader("/chat/completions", DIALECTS)
@@ -199,7 +199,30 @@ def test_unknown_models_and_routes_that_a_model_lacks_are_404() -> None:
     assert (error.status, error.param) == (404, "model")
 
 
-def test_flex_asks_for_the_batch_class() -> None:
-    for tier, expected in (("flex", ServiceClass.BATCH), ("priority", ServiceClass.INTERACTIVE)):
-        ask = CHAT.read(json.dumps(HELLO | {"service_tier": tier}).encode())
-        assert ask.service_class is expected
+def test_only_who_asks_for_a_rank_has_a_wish() -> None:
+    asked = {"service_tier": "flex", "priority": -2}
+    assert CHAT.read(json.dumps(HELLO | asked).encode()).wish == Wish("flex", -2)
+    assert CHAT.read(json.dumps(HELLO | {"service_tier": None, "priority": None}).encode()).wish == Wish("", None)
+    assert CHAT.read(json.dumps(HELLO).encode()).wish is None
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("service_tier", "gold"), ("priority", "high"), ("priority", 2**40)])
+def test_a_rank_that_there_is_not_is_refused(field: str, wrong: object) -> None:
+    assert refusal(HELLO | {field: wrong}).param == field
+
+
+@pytest.mark.parametrize(
+    ("best", "asked", "sent"),
+    [
+        (3, {"service_tier": "priority"}, {"service_tier": "default"}),
+        (3, {"service_tier": "flex"}, {"service_tier": "flex"}),
+        (1, {"service_tier": "fast"}, {"service_tier": "priority"}),
+        (1, {"priority": -50}, {"priority": -2}),
+        (1, {"priority": 9}, {"priority": 9}),
+    ],
+)
+def test_o07_a_replica_that_knows_ranks_is_told_no_more_than_the_key_may_have(
+    best: int, asked: dict[str, object], sent: dict[str, object]
+) -> None:
+    reader = BodyReader("/chat/completions", {"chat": Dialect(ALL_ROUTES, COMMON | {"service_tier", "priority"})})
+    assert json.loads(reader.read(json.dumps(HELLO | asked).encode(), best).body) == HELLO | sent

@@ -46,6 +46,11 @@ CODES: Mapping[str, Told] = {
         "rate_limit_error",
         "The hosted API behind this model limits us; or too many unknown keys came from this address (`limits.bad_keys_per_minute_max`).",
     ),
+    "resource_unavailable": Told(
+        429,
+        "rate_limit_error",
+        "`service_tier` was `flex`, which is served from spare capacity, and there is none now.",
+    ),
     "file_not_found": Told(400, _BAD, "`input_file_id` names no file of this caller."),
     "invalid_form": Told(400, _BAD, "An upload is no whole multipart form of one file and a few short fields."),
     "file_in_use": Told(409, _BAD, "A batch that has not ended needs the file."),

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from toque.core.fallback import WaysOut
+from toque.gateway.rank import Rank, Rights
 from toque.model.errors import CallerError
 from toque.model.service_spec import KeySpec
-from toque.model.ticket import ServiceClass
+from toque.model.ticket import PRIORITY, ServiceClass
 from toque.model.value import value
 from toque.wire.client import Headers
 
@@ -20,25 +21,23 @@ from toque.wire.client import Headers
 class Caller:
     """Whose request it is and what it may do. An empty `models` allows every model.
 
-    `may_leave`: a fallback may take it to another machine.
+    `may_leave`: a fallback may take it to another machine. `share` is its weight among all who wait.
     """
 
     tenant: str
     models: frozenset[str]
-    service_class: ServiceClass
+    rights: Rights
     may_leave: bool = False
+    share: float = 1.0
 
     def may_use(self, model: str) -> bool:
         """Whether this caller may use a model."""
         return not self.models or model in self.models
 
-    def cap(self, asked: ServiceClass) -> ServiceClass:
-        """The class a request gets: what was asked for, but never above the key's own."""
-        return ServiceClass.BATCH if self.service_class is ServiceClass.BATCH else asked
-
 
 NO_WAYS = WaysOut()
-EVERYBODY = Caller("local", frozenset(), ServiceClass.INTERACTIVE)
+EVERYBODY = Caller("local", frozenset(), Rights(Rank(ServiceClass.INTERACTIVE, PRIORITY), best=0))
+"""Where there are no keys: whoever can reach a listener on loopback has nobody to share with."""
 _NOBODY = ("", EVERYBODY)  # its digest is that of no key
 
 
@@ -85,7 +84,9 @@ class KeyRing:
 
 
 def _caller(key: KeySpec) -> Caller:
-    return Caller(key.name, key.models, ServiceClass(key.service_class), key.may_leave)
+    usual = Rank(ServiceClass(key.service_class), key.priority)
+    rights = Rights(usual, best=min(key.priority, key.priority_best))
+    return Caller(key.name, key.models, rights, key.may_leave, key.share)
 
 
 def _not_known(message: str) -> CallerError:

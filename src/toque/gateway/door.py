@@ -12,6 +12,7 @@ from functools import partial
 from toque.gateway.auth import Caller, KeyRing, check_model
 from toque.gateway.errand import Errand
 from toque.gateway.openai import SHAPES, Ask, BodyReader
+from toque.gateway.rank import Rank, find_rank, read_urgency
 from toque.model.errors import CallerError
 from toque.model.ticket import ServiceClass
 from toque.model.value import value
@@ -29,13 +30,14 @@ _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class Entry:
     """What the head of a request says, and the keys it was checked with. It stays true while these are the keys.
 
-    `fields` are header fields for the replica, each with its CRLF.
+    `fields` are header fields for the replica, each with its CRLF; `urgency` is what a Priority field asks for.
     """
 
     keys: KeyRing
     caller: Caller
     fields: bytes
     timeout_s: float
+    urgency: int | None
 
 
 class Door:
@@ -63,22 +65,27 @@ class Door:
         caller = entry.caller
         reader = self._readers[path]
         try:
-            ask = reader.read(request.body)
+            ask = reader.read(request.body, caller.rights.best)
             check_model(caller, ask.model)
         except CallerError as error:
-            error.tenant, error.service_class = caller.tenant, caller.service_class.value
+            error.tenant, error.service_class = caller.tenant, caller.rights.usual.service_class.value
             raise
         fields = b"x-request-id: %b\r\n%b" % (request_id, entry.fields)
-        service_class = caller.cap(ask.service_class)
-        errand = Errand(ask, path, fields, request_id, caller.tenant, service_class, now, now + entry.timeout_s)
+        rank, asks_rank = caller.rights.usual, ask.wish is not None or entry.urgency is not None
+        if asks_rank:
+            rank = find_rank(caller.rights, ask.wish, entry.urgency)
+        until = now + entry.timeout_s
+        errand = Errand(ask, path, fields, request_id, caller.tenant, rank, caller.share, now, until, asks_rank)
         if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
-            return replace(errand, fallbacks=fallbacks, ask_instead=partial(reader.read, request.body))
+            return replace(
+                errand, fallbacks=fallbacks, ask_instead=partial(reader.read, request.body, caller.rights.best)
+            )
         return errand
 
     def look_at(self, tenant: str, path: str, body: bytes) -> tuple[Caller, Ask]:
         """Check a request that has no head: the item of a tenant's batch. Raises `CallerError`."""
         caller = self._keys.find(tenant)
-        ask = self._readers[path].read(body)
+        ask = self._readers[path].read(body, caller.rights.best)
         if ask.streams:
             raise CallerError("A batch takes no streams; leave `stream` out.", param="stream")
         check_model(caller, ask.model)
@@ -88,15 +95,20 @@ class Door:
         """Admit an item of a tenant's batch. Raises `CallerError`, also when the tenant's key is gone."""
         caller, ask = self.look_at(tenant, path, body)
         fields = b"x-request-id: %b\r\n" % request_id
-        errand = Errand(ask, path, fields, request_id, caller.tenant, ServiceClass.BATCH, now, now + self._request_s)
+        rank = Rank(ServiceClass.BATCH, caller.rights.usual.priority)
+        until = now + self._request_s
+        errand = Errand(ask, path, fields, request_id, caller.tenant, rank, caller.share, now, until)
         if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
-            return replace(errand, fallbacks=fallbacks, ask_instead=partial(self._readers[path].read, body))
+            return replace(
+                errand, fallbacks=fallbacks, ask_instead=partial(self._readers[path].read, body, caller.rights.best)
+            )
         return errand
 
     def _enter(self, headers: Headers) -> Entry:
         caller = self._keys.identify(headers)
         check_form(headers)
-        return Entry(self._keys, caller, _trace(headers), min(self._request_s, _timeout_s(headers)))
+        urgency = read_urgency(headers.get(b"priority"))
+        return Entry(self._keys, caller, _trace(headers), min(self._request_s, _timeout_s(headers)), urgency)
 
     def _fallbacks(self, caller: Caller, path: str, model: str) -> tuple[str, ...]:
         """Which models may answer instead: those that the key covers and that answer this path."""

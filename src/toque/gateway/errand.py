@@ -7,9 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from toque.gateway.openai import Ask
-from toque.model.errors import CallerError
-from toque.model.ticket import FallbackCause, ServiceClass
+from toque.gateway.rank import Rank
+from toque.model.errors import CallerError, LimitedError, RefusedError, ToqueError
+from toque.model.ticket import FallbackCause, RefusalReason, Ticket
 from toque.model.value import value
+
+BYTES_A_TOKEN = 4
+"""Of a prompt in English with its JSON around it. Only guesses are made of it, and only until the replica has counted."""
+PROMPT_TOKENS_MAX = 2**17
+"""A body with a picture in it is long, but no prompt is longer."""
+FULL = frozenset({RefusalReason.QUEUE_FULL, RefusalReason.QUEUE_TIMEOUT, RefusalReason.NO_CAPACITY})
+"""Refusals that say that there is no room."""
 
 
 @value
@@ -18,7 +26,8 @@ class Errand:
 
     `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF. `fallbacks` are the models
     that may answer instead, and `ask_instead` says the request in the words of one of them; once one of them is to answer, `ask`
-    is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself.
+    is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself. `tells_rank`: the
+    request asked for a rank, so the answer tells which one it had. `share` is the weight of the tenant.
     """
 
     ask: Ask
@@ -26,14 +35,43 @@ class Errand:
     fields: bytes
     request_id: bytes
     tenant: str
-    service_class: ServiceClass
+    rank: Rank
+    share: float
     arrived_at: float
     deadline: float
+    tells_rank: bool = False
     fallbacks: tuple[str, ...] = ()
     ask_instead: Callable[[str], Ask] | None = None
     asked: str = ""
     cause: str = ""
     misfit: CallerError | None = None
+
+    def ticket(self, ticket_id: int) -> Ticket:
+        """Return the request as the core sees it."""
+        ask, rank = self.ask, self.rank
+        return Ticket(
+            ticket_id,
+            ask.model,
+            self.deadline,
+            rank.service_class,
+            self.tenant,
+            self.fallbacks,
+            0 if ask.streams else ask.tokens_max,
+            rank.priority,
+            min(len(ask.body) // BYTES_A_TOKEN, PROMPT_TOKENS_MAX),
+            ask.tokens_max,
+            self.share,
+        )
+
+    def refusal(self, reason: RefusalReason, retry_after_s: float) -> ToqueError:
+        """Return what a refusal of the fleet means to this client: who asked for `flex` was ready to hear that there is no room."""
+        wish = self.ask.wish
+        if wish is not None and wish.is_flex and reason in FULL:
+            message = (
+                "There is no spare capacity for `flex` now. Try again after Retry-After, or without `service_tier`."
+            )
+            return LimitedError(message, code="resource_unavailable", retry_after_s=retry_after_s)
+        return RefusedError(reason, retry_after_s)
 
     def divert(self, model: str, cause: FallbackCause) -> "Errand":
         """Return the errand as one for another model, in its words.

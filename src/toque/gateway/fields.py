@@ -3,7 +3,7 @@
 Law: every bound is OpenAI's where it has one, else one that no honest request meets. What can grow has a bound.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -22,6 +22,8 @@ Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=TOKENS_MAX)]
 Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 Stop: TypeAlias = str | Annotated[list[str], Meta(max_length=4)]
 Bias: TypeAlias = Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=LOGIT_BIAS_MAX)]
+Tier: TypeAlias = Literal["auto", "default", "flex", "scale", "priority", "fast"]
+"""OpenAI's service tiers, and `fast`, which some clients say for `priority`."""
 Objects: TypeAlias = list[dict[str, Raw]]
 """Objects whose members are passed on as they came; of a member that came twice only the last."""
 
@@ -41,7 +43,8 @@ class Body(msgspec.Struct, gc=False):
     n: Annotated[int, Meta(ge=1, le=128)] | UnsetType | None = UNSET
     max_tokens: Tokens | UnsetType | None = UNSET
     max_completion_tokens: Tokens | UnsetType | None = UNSET
-    service_tier: str | UnsetType | None = UNSET
+    service_tier: Tier | UnsetType | None = UNSET
+    priority: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType | None = UNSET
     store: bool | UnsetType | None = UNSET
 
 

@@ -24,9 +24,10 @@ from toque.gateway.fields import (
     SamplingBody,
     StreamOptions,
 )
+from toque.gateway.rank import HURRIED_TIERS, Wish
 from toque.gateway.schema import check_schema, check_schemas
 from toque.model.errors import CallerError
-from toque.model.ticket import ServiceClass
+from toque.model.ticket import PRIORITY
 from toque.model.value import value
 from toque.ports import Dialect
 
@@ -52,7 +53,6 @@ class _Named(msgspec.Struct):
 
 _PARAM = re.compile(r"(?:at `\$\.|required field `)([A-Za-z0-9_]+)")
 _USAGE = StreamOptions(include_usage=True)
-BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE  # found once: each request asks
 _decode_named = msgspec.json.Decoder(_Named).decode
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -63,18 +63,18 @@ class Ask:
     """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it.
 
     `collects`: the client wants a plain answer, and the replica is asked for a stream. `answers_as`: the model's name that the
-    answer must carry (empty: any). `whole_tokens_max`: how many output tokens a plain answer may have at most; 0 for a
-    stream, or where the client did not say.
+    answer must carry (empty: any). `tokens_max`: how many output tokens the answer may have at most; 0 where the client did
+    not say. `wish`: the rank that the body asks for, if it does.
     """
 
     model: str
     streams: bool
     collects: bool
     wants_usage: bool
-    service_class: ServiceClass
     body: bytes
     answers_as: str = ""
-    whole_tokens_max: int = 0
+    tokens_max: int = 0
+    wish: Wish | None = None
 
 
 class BodyReader:
@@ -95,10 +95,11 @@ class BodyReader:
             for model, dialect in dialects.items()
         }
 
-    def read(self, content: bytes, instead: str = "") -> Ask:
+    def read(self, content: bytes, best: int = PRIORITY, instead: str = "") -> Ask:
         """Decode, check and write again. Raises `CallerError` with the field at fault as its `param`.
 
-        `instead`: for this model instead of the one the body names (a fallback).
+        `best`: the best priority that may be asked for, of a replica too. `instead`: for this model instead of the one the
+        body names (a fallback).
         """
         body = self._decoded(content)
         if instead:
@@ -107,18 +108,19 @@ class BodyReader:
         if dialect is None:
             raise unknown_model()
         try:
-            return self._ask(body, dialect)
+            return self._ask(body, dialect, best)
         except CallerError as error:
             error.model = body.model
             raise
 
-    def _ask(self, body: Body, dialect: Dialect) -> Ask:
+    def _ask(self, body: Body, dialect: Dialect, best: int) -> Ask:
         model = body.model
         if self._path not in dialect.routes:
             raise CallerError(
                 f"This model does not answer /v1{self._path}.", status=404, code="not_found", param="model"
             )
-        _check(body)
+        tokens_max = _tokens_max(body)
+        _check(body, tokens_max)
         if not dialect.addresses and isinstance(body, ChatBody):
             keep_addresses_out(body.messages)
         streams = body.stream is True
@@ -128,11 +130,10 @@ class BodyReader:
             wants_usage = isinstance(options, StreamOptions) and options.include_usage is True
         elif dialect.streams_only and self._path in STREAMED:
             body.stream = collects = True
-        service_class = BATCH if body.service_tier == "flex" else INTERACTIVE
+        wish = _wish(body, best) if body.service_tier is not UNSET or body.priority is not UNSET else None
         self._translate(body, dialect.model, self._foreign[model])
         answers_as = model if dialect.names_itself else ""
-        tokens_max = 0 if streams else _tokens_max(body)
-        return Ask(model, streams, collects, wants_usage, service_class, _encode(body), answers_as, tokens_max)
+        return Ask(model, streams, collects, wants_usage, _encode(body), answers_as, tokens_max, wish)
 
     def _decoded(self, content: bytes) -> Body:
         """Turn bytes into a body. The decoder refuses NaN, lone surrogates and a byte order mark by itself."""
@@ -197,11 +198,11 @@ def _check_structure(content: bytes) -> None:
         )
 
 
-def _check(body: Body) -> None:
+def _check(body: Body, tokens_max: int) -> None:
     """Hold the body to the rules that no type can say."""
     if body.store is True:
         raise CallerError("This server stores no answers; leave `store` out.", param="store")
-    if _tokens_max(body) > TOKENS_MAX:
+    if tokens_max > TOKENS_MAX:
         raise CallerError(f"`n` answers may have {TOKENS_MAX} tokens together, at most.", param="n")
     if isinstance(body, SamplingBody):
         _check_schemas(body)
@@ -219,6 +220,16 @@ def _check_schemas(body: SamplingBody) -> None:
     if isinstance(body, ChatBody):
         check_schemas(body.tools or (), "tools")
         check_schemas(body.functions or (), "functions")
+
+
+def _wish(body: Body, best: int) -> Wish:
+    """Read which rank a body asks for; what passes on of it to a replica that knows such words is held to the key's right."""
+    wish = Wish(body.service_tier or "", body.priority if isinstance(body.priority, int) else None)
+    if wish.tier in HURRIED_TIERS:
+        body.service_tier = "priority" if best < PRIORITY else "default"
+    if wish.priority is not None:
+        body.priority = max(wish.priority, best - PRIORITY)
+    return wish
 
 
 def _tokens_max(body: Body) -> int:

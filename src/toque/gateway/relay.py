@@ -15,7 +15,7 @@ from toque.gateway.upstreams import Upstream
 from toque.gateway.verdict import Verdict, lost, no_first_token, no_next_token, too_late
 from toque.model.errors import RefusedError, ToqueError, tell_fallback
 from toque.model.messages import Abandoned, Event, Failed, Finished
-from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, ServiceClass, Ticket
+from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, ServiceClass
 from toque.records.served import Served
 
 HEARTBEAT = b": waiting\n\n"
@@ -72,13 +72,9 @@ class Relay:
 
     def start(self) -> None:
         """Hand in the ticket."""
-        errand = self._errand
-        ticket_id, ask, class_ = self._ticket_id, errand.ask, errand.service_class
-        ticket = Ticket(
-            ticket_id, ask.model, errand.deadline, class_, errand.tenant, errand.fallbacks, ask.whole_tokens_max
-        )
-        self._around.recent.remember(errand.request_id, self._ticket_id)
-        self._around.fleet.submit(ticket, self)
+        errand, ticket_id = self._errand, self._ticket_id
+        self._around.recent.remember(errand.request_id, ticket_id)
+        self._around.fleet.submit(errand.ticket(ticket_id), self)
 
     # ---- the core calls
 
@@ -119,7 +115,7 @@ class Relay:
 
     def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There is no slot, or no retry; what the last replica said is worth more than that it was the last."""
-        error: ToqueError = RefusedError(reason, retry_after_s)
+        error = self._errand.refusal(reason, retry_after_s)
         if reason is RefusalReason.UPSTREAM_LOST and self._last_error is not None:
             error = self._last_error
         error.message += tell_fallback(fallback)
@@ -284,7 +280,7 @@ class Relay:
             outcome,
             errand.tenant,
             ask.model,
-            _BATCH if errand.service_class is BATCH else _INTERACTIVE,
+            _BATCH if errand.rank.service_class is BATCH else _INTERACTIVE,
             self._ticket_id,
             self._replica_id,
             self._attempts,

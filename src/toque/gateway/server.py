@@ -16,11 +16,12 @@ from toque.gateway.cold import ANNEX, HOT, PROBES, ColdRoutes, allowed_methods, 
 from toque.gateway.door import Door, name_request
 from toque.gateway.errand import Errand
 from toque.gateway.inside import Inside
-from toque.gateway.outlet import ClientOutlet
+from toque.gateway.outlet import ClientOutlet, Outlet
 from toque.gateway.relay import Relay
 from toque.gateway.repeats import IDEMPOTENCY_KEY, REPLAYED, KeepingOutlet, Promise, Repeats
 from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
+from toque.gateway.telling import TellingOutlet
 from toque.gateway.upstreams import Upstreams
 from toque.model.errors import CallerError, RefusedError, ToqueError
 from toque.model.messages import EnterStage
@@ -145,23 +146,25 @@ class Gateway:
         except ToqueError as error:
             self._refuse(error, request, connection, request_id)
             return None
-        relay = Relay(self._around, errand, ClientOutlet(connection, request_id, is_chunked=not head.is_http_1_0))
-        relay.start()
-        return relay
+        return self._relay(errand, ClientOutlet(connection, request_id, is_chunked=not head.is_http_1_0))
 
     def _answer_once(self, errand: Errand, request: Request, connection: Incoming) -> Exchange | None:
         """Answer as the same request was answered before, or keep what is answered now. Raises `CallerError`."""
         head = request.head
         known = self._repeats.admit(head.headers[IDEMPOTENCY_KEY], errand, request.body, self._around.limits)
         if isinstance(known, Promise):
-            outlet = KeepingOutlet(connection, errand.request_id, known, is_chunked=not head.is_http_1_0)
-            relay = Relay(self._around, errand, outlet)
-            relay.start()
-            return relay
+            is_chunked = not head.is_http_1_0
+            return self._relay(errand, KeepingOutlet(connection, errand.request_id, known, is_chunked=is_chunked))
         ClientOutlet(connection, errand.request_id, is_chunked=False).answer(known.content_type, REPLAYED, known.body)
         request_id, route = errand.request_id.decode("ascii"), "/v1" + errand.path
         self._around.record(Served(request_id, route, 200, "replayed", tenant=errand.tenant, model=errand.ask.model))
         return None
+
+    def _relay(self, errand: Errand, outlet: Outlet) -> Relay:
+        """Hand an errand to the fleet."""
+        relay = Relay(self._around, errand, TellingOutlet(outlet, errand) if errand.tells_rank else outlet)
+        relay.start()
+        return relay
 
     def _identify(self, request: Request) -> Caller:
         """Ask the door that is there now: a reload puts up another."""

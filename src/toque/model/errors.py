@@ -2,6 +2,7 @@
 
     ToqueError
     |- CallerError      the request or the configuration is wrong; repeating it changes nothing
+    |- LimitedError     the caller has had its share for now; try again later
     |- RefusedError     we lack capacity; try again later
     |- UpstreamError    a replica or a hosted API failed
     |- DriverError      a replica could not be started or stopped
@@ -72,6 +73,14 @@ class ConfigError(CallerError):
     def told(self) -> str:
         """Everything in one line: what is wrong, where, and what to write instead."""
         return " ".join(part for part in (self.message, self.where and f"({self.where})", self.fix) if part)
+
+
+class LimitedError(ToqueError):
+    """The caller has had what it may have for now: of its key's limits, or of spare capacity that it asked for."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
 
 
 class RefusedError(ToqueError):

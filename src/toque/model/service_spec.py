@@ -11,6 +11,7 @@ from toque.model.fallback_spec import SpendingSpec
 from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
+from toque.model.ticket import PRIORITY
 
 ADMIN_MARK = "adm_"
 """How the request ids of the admin listener begin, which tells it from the API."""
@@ -24,6 +25,29 @@ class KeySpec:
     sha256: str = field(metadata={"setting": Setting("Digest of the key; `toque key create NAME` prints both.")})
     models: frozenset[str] = setting(frozenset(), Setting("Models this key may use; empty allows every model."))
     service_class: str = setting("interactive", Setting("Class of its requests.", choices=("interactive", "batch")))
+    priority: int = setting(
+        PRIORITY,
+        Setting(
+            "Priority of its requests inside their class, unless they ask: 0 is served first.", minimum=0, maximum=7
+        ),
+    )
+    priority_best: int = setting(
+        PRIORITY,
+        Setting(
+            "The best priority its requests may ask for by `service_tier`, the Priority header or `priority`; where "
+            "`priority` is better, that one.",
+            minimum=0,
+            maximum=7,
+        ),
+    )
+    share: float = setting(
+        1.0,
+        Setting(
+            "Weight among the keys whose requests wait: one with 2 gets twice the tokens of one with 1.",
+            above=0,
+            maximum=1000,
+        ),
+    )
     may_leave: bool = setting(
         False,  # noqa: FBT003 - a default
         Setting(
