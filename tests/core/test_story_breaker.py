@@ -109,6 +109,49 @@ def test_u04_half_of_ten_requests_within_ten_seconds_open_it_too() -> None:
     assert (turn.state, turn.reason) == (OPEN, "5 of 10 requests failed within 10 s")
 
 
+def test_quick_failures_do_not_outrun_slow_answers() -> None:
+    """A third of all requests fails at once, the others take a second; the slots are filled again as they free."""
+    story, ticket = warm(chat(slots=64)), 0
+    for second in range(1, 13):
+        sent: list[int] = []
+        while len(sent) < 64:
+            ticket += 1
+            assert routes(story.at(float(second), arrival(ticket))) == [(ticket, 1)]
+            sent.append(ticket)
+            if ticket % 3 == 0:
+                assert turns(story.at(float(second), error(sent.pop()))) == []
+        story.at(second + 0.9, *map(answered, sent))
+    assert states(story) == [CLOSED]
+
+
+def test_most_requests_failing_at_once_open_it_while_slow_ones_are_under_way() -> None:
+    story, found = warm(chat(slots=64)), []
+    story.at(0.5, *map(arrival, range(1, 9)))
+    for ticket in range(101, 200):
+        story.at(1.0, arrival(ticket))
+        found += only(story.at(1.0, error(ticket) if ticket % 4 else answered(ticket)), RecordBreaker)
+    (turn,) = found
+    assert (turn.state, turn.reason) == (OPEN, "11 of 14 requests failed within 10 s"), (
+        "half of these and of the 8 others"
+    )
+
+
+def test_what_was_sent_after_a_failure_or_long_before_it_does_not_speak_for_a_replica() -> None:
+    story = warm(chat(slots=64))
+    story.at(1.0, *map(arrival, range(1, 21)))
+    story.at(12.0, *map(arrival, range(21, 26)))
+    story.at(13.0, *map(arrival, range(26, 46)))
+    (turn,) = only(story.at(14.0, *map(error, range(21, 26))), RecordBreaker)
+    assert (turn.state, turn.reason) == (OPEN, "5 failures in a row")
+
+
+def test_who_outlived_failures_and_fails_too_does_not_speak_for_a_replica_any_more() -> None:
+    story = warm(chat(slots=64))
+    story.at(1.0, *map(arrival, range(1, 21)))
+    effects = story.at(2.0, *map(error, range(1, 21)))
+    assert only(effects, RecordBreaker) == [RecordBreaker("chat", 1, OPEN, "15 failures in a row", 10.0)]
+
+
 def test_failures_far_apart_between_answers_open_nothing() -> None:
     story = warm(chat())
     for ticket in range(1, 41, 2):

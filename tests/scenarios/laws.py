@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from tests.core.story import Ledger
+from tests.scenarios.verdicts import Verdicts
 from toque.core.fleet import Fleet
 from toque.core.invariants import check_fleet, check_rest
 from toque.core.pool import Pool
@@ -55,6 +56,7 @@ class Laws:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._ledger = Ledger()
+        self._verdicts = Verdicts()
         self._tickets: dict[int, Ticket] = {}
         self._tried: set[int] = set()
         self._gave_up: set[int] = set()
@@ -96,6 +98,7 @@ class Laws:
         for effect in effects:
             self._check_effect(effect, now)
             self._ledger.effect(effect)
+        self._verdicts.step(event, effects, now)
         check_fleet(self._fleet, now)
         journeys = self._fleet.journeys
         assert self.open == {j.ticket.id: j.replica_id for j in journeys.values()}, "the shell would know otherwise"

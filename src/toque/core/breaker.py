@@ -4,6 +4,7 @@ Law: the state changes through TABLE and nowhere else; a turn the table does not
 one request through, the probe, and only its end decides: what was sent before it opened says nothing any more.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from math import inf
 
@@ -54,6 +55,7 @@ class Breaker:
         "_in_a_row",
         "_open_s",
         "_outcomes",
+        "_outlived",
         "_spec",
         "_window_ends_at",
         "is_alert",
@@ -71,7 +73,7 @@ class Breaker:
         self.until = inf
         self.probe: int | None = None
         self.is_alert = self.is_silent = False
-        self._in_a_row = self._outcomes = self._failures = 0
+        self._in_a_row = self._outcomes = self._failures = self._outlived = 0
         self._window_ends_at = -inf
         self._open_s = 0.0
         self._closed_at = inf
@@ -92,21 +94,23 @@ class Breaker:
         if now >= self._window_ends_at:
             self.is_alert = self.state is not State.CLOSED
 
-    def failed(self, now: float) -> str:
-        """Count a failure; say why that is too often, or nothing where it is not."""
+    def failed(self, now: float, outlived: Callable[[], int]) -> str:
+        """Count a failure; say why that is too often, or nothing where it is not.
+
+        `outlived` counts the requests under way that were sent no later than the one that failed. It is asked only when the
+        failures would be too many without them, and as often again as they grow beyond what it said.
+        """
         if now >= self._window_ends_at:
             self._window_ends_at = now + self._spec.window_s
-            self._outcomes = self._failures = 0
+            self._outcomes = self._failures = self._outlived = 0
         self.is_alert = True
         self._in_a_row += 1
         self._outcomes += 1
         self._failures += 1
-        if self._in_a_row >= self._spec.failures_in_a_row:
-            return f"{self._in_a_row} failures in a row"
-        is_many = self._outcomes >= self._spec.answers_min
-        if is_many and self._failures >= self._spec.failure_ratio * self._outcomes:
-            return f"{self._failures} of {self._outcomes} requests failed within {self._spec.window_s:g} s"
-        return ""
+        if not self._complaint():
+            return ""
+        self._outlived = outlived()
+        return self._complaint()
 
     def turn(self, turn: Turn, reason: str, now: float, pause_s: float = 0.0) -> bool:
         """Go where the table leads; False where it leads nowhere. `pause_s` is how long a replica asked for peace."""
@@ -124,6 +128,19 @@ class Breaker:
             self._forget(now)
         self.state, self.reason, self.probe = state, reason, None
         return True
+
+    def _complaint(self) -> str:
+        """Say why there are too many failures, if there are: 1. in a row; 2. of all. Who outlived them speaks against both.
+
+        Without those, failures that come at once would outrun answers that take their time.
+        """
+        spec, row = self._spec, self._in_a_row
+        if row >= spec.failures_in_a_row and row >= spec.failure_ratio * (row + self._outlived):  # 1
+            return f"{row} failures in a row"
+        known = self._outcomes + self._outlived
+        if self._outcomes >= spec.answers_min and self._failures >= spec.failure_ratio * known:  # 2
+            return f"{self._failures} of {self._outcomes} requests failed within {spec.window_s:g} s"
+        return ""
 
     def _lengthen(self, now: float) -> float:
         """Return how long it rests: twice as long as the last time, unless it was closed for as long as that since."""

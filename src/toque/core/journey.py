@@ -63,6 +63,12 @@ class Journey:
             return 0.0
         return max(0.0, replica.ready_at - self.cold_since)
 
+    def sent_at(self, replica_id: int) -> float:
+        """When it was sent to this replica, where it is now; -inf for another one."""
+        if replica_id == self.replica_id:
+            return self.dispatched_at
+        return self.second_at if replica_id == self.second_id else -inf
+
     def swap(self) -> None:
         """Let the second replica be the first."""
         self.replica_id, self.second_id = self.second_id, self.replica_id

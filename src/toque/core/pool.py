@@ -54,7 +54,7 @@ class Pool:
         self.supply = supply
         self.scaler = scaler
         self.line = Line(spec.queue)
-        self.trust = Trust(spec, supply.roster)
+        self.trust = Trust(spec, supply.roster, journeys)
         self._journeys = journeys
         self.decision: Decision | None = None
         self.retries = RetryBudget(spec.retry, supply.roster)

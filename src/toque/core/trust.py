@@ -5,6 +5,7 @@ by its answers, and said by its breaker, here alone. One loss of connections cou
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from math import inf
 
 from toque.core.breaker import Turn
@@ -33,6 +34,7 @@ class Trust:
     __slots__ = (
         "_compares_at",
         "_ejection",
+        "_journeys",
         "_pause_ends_at",
         "_resting",
         "_rests_until",
@@ -42,9 +44,10 @@ class Trust:
         "turns",
     )
 
-    def __init__(self, spec: PoolSpec, roster: Roster) -> None:
+    def __init__(self, spec: PoolSpec, roster: Roster, journeys: Mapping[int, Journey]) -> None:
         self._spec = spec
         self._roster = roster
+        self._journeys = journeys
         self._resting: dict[int, Replica] = {}
         self._pause_ends_at = inf
         self._rests_until = inf
@@ -121,7 +124,7 @@ class Trust:
             self._open(replica, event.kind, f"its probe failed ({event.kind.value})", now, out)
         elif event.kind is FailureKind.STRANGER:  # 3
             self._open(replica, event.kind, "it answered as another model", now, out)
-        elif not was_doubted and (reason := breaker.failed(now)):  # 4
+        elif not was_doubted and (reason := breaker.failed(now, lambda: self._outlived(replica, journey))):  # 4
             self._open(replica, event.kind, reason, now, out)
 
     def left(self, replica: Replica, journey: Journey) -> None:
@@ -155,6 +158,16 @@ class Trust:
     def _open(self, replica: Replica, kind: FailureKind, reason: str, now: float, out: list[Effect]) -> None:
         self._turn(replica, Turn.FAILED_TOO_OFTEN, reason, now, out)
         replica.breaker.is_silent = kind is FailureKind.TIMEOUT
+
+    def _outlived(self, replica: Replica, failed: Journey) -> int:
+        """Count what is under way on a replica and was sent no later than a request that failed there.
+
+        What was sent longer ago than a window before it began in other times, and says nothing of these.
+        """
+        last = failed.sent_at(replica.id)
+        first = last - self._spec.breaker.window_s
+        others = (journey for journey in self._journeys.values() if journey is not failed)
+        return sum(first <= journey.sent_at(replica.id) <= last for journey in others)
 
     def _turn(
         self, replica: Replica, turn: Turn, reason: str, now: float, out: list[Effect], pause_s: float = 0.0

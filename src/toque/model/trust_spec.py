@@ -36,10 +36,20 @@ class BreakerSpec:
     """When a replica that fails is left alone, and for how long."""
 
     failures_in_a_row: int = setting(
-        5, Setting("So many failures in a row open it: fewer are bad luck, more are bad service.", minimum=1)
+        5,
+        Setting(
+            "So many failures in a row open it, if failure_ratio of what was sent failed: fewer are bad luck, more are bad service.",
+            minimum=1,
+        ),
     )
     failure_ratio: float = setting(
-        0.5, Setting("So large a share of failures within window_s opens it too.", minimum=0.01, maximum=1)
+        0.5,
+        Setting(
+            "So large a share of failures within window_s opens it too. A request under way that was sent no later than one "
+            "that failed counts as none: quick failures would outrun slow answers.",
+            minimum=0.01,
+            maximum=1,
+        ),
     )
     answers_min: int = setting(
         10, Setting("With fewer requests than this in window_s a share of them says nothing.", minimum=1)
