@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import PostgresServer, postgres
 from toque.agents import embedded
 
 
@@ -16,3 +18,10 @@ def embedded_model() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "toque" / "models"
     with ThreadPoolExecutor(1) as outside:  # asked for first by an async fixture, it would meet a running loop
         return outside.submit(asyncio.run, embedded.find_or_fetch(cache, lambda _: None)).result()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Start one PostgreSQL for all stories; each asks it for a database of its own."""
+    with postgres() as running:
+        yield running

@@ -138,11 +138,13 @@ def call(
 
 
 @contextmanager
-def serving(folder: Path, settings: str, *, is_ready: bool = True) -> Iterator[Service]:
+def serving(
+    folder: Path, settings: str, *, is_ready: bool = True, environment: Mapping[str, str] | None = None
+) -> Iterator[Service]:
     """Run `toque up` with these settings; whatever is left of it at the end is killed, by its id."""
     path = folder / "toque.toml"
     path.write_text('listen = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\n' + settings)
-    with started(["up", "--json", "--config", str(path)], folder) as service:
+    with started(["up", "--json", "--config", str(path)], folder, environment) as service:
         service.listening()
         if is_ready:
             service.announces("ModelReady")

@@ -5,16 +5,14 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from tests.batch.conftest import Clock
+from tests.batch.conftest import Clock, Reopen
 from toque.batch.database import Database, StoreError
-from toque.batch.desk import LEASE_S, Desk
+from toque.batch.desk import Desk
 from toque.batch.files import FileShelf
-from toque.batch.jobs import JobStore
-from toque.batch.sqlite import SqliteDatabase
+from toque.batch.jobs import LEASE_S, JobStore
 from toque.model.batch import Answer, Batch, BatchOrder, BatchStatus, Purpose
 from toque.model.errors import CallerError
 
@@ -83,10 +81,8 @@ class House:
         finally:
             await desk.close()
 
-    async def seen(
-        self, desk: Desk, batch: Batch, is_so: Callable[[Batch], bool], *, passes_time: bool = False
-    ) -> Batch:
-        """Look at the batch until it is so; with `passes_time` a second passes whenever nothing is under way."""
+    async def seen(self, desk: Desk, batch: Batch, is_so: Callable[[Batch], bool], *, passes_s: float = 0.0) -> Batch:
+        """Look at the batch until it is so; `passes_s` pass whenever nothing is under way."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 found = await desk.off_loop(self.store.find, "ann", batch.id)
@@ -94,8 +90,8 @@ class House:
                 assert found.completed + found.failed <= max(found.total, 0)
                 if is_so(found):
                     return found
-                if passes_time and not self.inference.under_way:
-                    self.clock.now += 1
+                if not self.inference.under_way:
+                    self.clock.now += passes_s
                 desk.look()
                 await asyncio.sleep(0)
 
@@ -141,7 +137,7 @@ async def test_b06_a_poisoned_item_goes_to_the_error_file_after_three_attempts(h
     house.inference.reply = reply
     async with house.desk() as desk:
         batch = house.order("a", "bad", "c")
-        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED), passes_time=True)
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED), passes_s=1)
     assert (done.completed, done.failed, house.inference.asked["bad"]) == (2, 1, 3)
     (error,) = house.lines(done.error_file_id)
     assert error["custom_id"] == "c-bad"
@@ -161,7 +157,7 @@ async def test_b07_an_hour_without_room_burns_no_attempt(house: House) -> None:
 
     house.inference.reply = reply
     async with house.desk() as desk:
-        done = await house.seen(desk, house.order("a"), is_in(BatchStatus.COMPLETED), passes_time=True)
+        done = await house.seen(desk, house.order("a"), is_in(BatchStatus.COMPLETED), passes_s=30)
     assert (done.completed, done.failed, house.inference.asked) == (1, 0, {"a": 60})
 
 
@@ -184,7 +180,7 @@ async def test_b09_what_did_not_run_within_the_window_expires(house: House) -> N
     house.inference.reply = reply
     async with house.desk() as desk:
         batch = house.order("a", "b", "c", window_s=100)
-        done = await house.seen(desk, batch, is_in(BatchStatus.EXPIRED), passes_time=True)
+        done = await house.seen(desk, batch, is_in(BatchStatus.EXPIRED), passes_s=1)
     assert (done.total, done.completed, done.failed) == (3, 2, 1)
     (error,) = house.lines(done.error_file_id)
     assert (error["custom_id"], error["response"]) == ("c-b", None)
@@ -240,14 +236,13 @@ async def test_b03_a_full_disk_pauses_the_work_and_loses_nothing(house: House, m
     assert (done.completed, house.inference.asked) == (2, {"a": 1, "b": 1})
 
 
-async def test_two_desks_on_one_store_share_the_items_and_run_each_once(house: House, tmp_path: Path) -> None:
-    neighbour = House(SqliteDatabase(tmp_path / "jobs.sqlite"), house.clock)
+async def test_two_desks_on_one_store_share_the_items_and_run_each_once(house: House, reopen: Reopen) -> None:
+    neighbour = House(reopen(), house.clock)
     neighbour.inference = house.inference
     batch = house.order(*(f"t{number}" for number in range(20)))
     async with house.desk(in_flight_max=2) as here, neighbour.desk(in_flight_max=2) as there:
         there.look()
         done = await house.seen(here, batch, is_in(BatchStatus.COMPLETED))
-    neighbour.database.close()
     assert done.completed == 20
     assert set(house.inference.asked.values()) == {1}
     assert len(house.lines(done.output_file_id)) == 20

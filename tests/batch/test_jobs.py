@@ -3,14 +3,13 @@
 import pytest
 
 from tests.batch.conftest import Clock
+from toque.batch.claims import ClaimLostError
 from toque.batch.database import Database
 from toque.batch.files import FileShelf
-from toque.batch.jobs import JobStore
+from toque.batch.jobs import LEASE_S, JobStore
 from toque.batch.rows import ItemState, Outcome
-from toque.model.batch import Batch, BatchOrder, BatchStatus, Item, Lease, LineError, Purpose
+from toque.model.batch import Batch, BatchOrder, BatchStatus, Claim, Item, Lease, LineError, Purpose, TokenCounts
 from toque.model.errors import CallerError
-
-LEASE_S = 60
 
 
 @pytest.fixture
@@ -21,14 +20,23 @@ def store(database: Database, clock: Clock) -> JobStore:
 def ordered(store: JobStore, items: int = 3, *, tenant: str = "ann", window_s: int = 86_400) -> Batch:
     """Return a batch whose items may be run."""
     batch = store.create(BatchOrder(tenant, "/v1/chat/completions", "file-x", "24h", window_s, {"team": "blue"}))
-    store.items.begin(batch.id)
-    store.items.add(batch.id, [Item(line, f"item-{line}", b'{"n":%d}' % line) for line in range(1, items + 1)])
-    store.accept(batch.id, items)
+    claim = claimed(store, batch)
+    store.items.begin(claim)
+    store.items.add(claim, [Item(line, f"item-{line}", b'{"n":%d}' % line) for line in range(1, items + 1)])
+    store.accept(claim, items, "chat")
+    store.claims.release(claim)
     return batch
 
 
+def claimed(store: JobStore, batch: Batch, holder: str = "here") -> Claim:
+    """Return the right to validate a batch."""
+    claim = store.claims.take(batch.id, BatchStatus.VALIDATING, holder)
+    assert claim is not None
+    return claim
+
+
 def leased(store: JobStore, limit: int) -> list[Lease]:
-    return store.items.lease(store.in_status(BatchStatus.IN_PROGRESS), limit, LEASE_S)
+    return store.items.lease(store.in_status(BatchStatus.IN_PROGRESS), limit)
 
 
 def settle(store: JobStore, lease: Lease, state: ItemState, output_line: bytes) -> bool:
@@ -62,7 +70,8 @@ def test_a_batch_is_validated_run_and_closed_in_the_order_of_its_input(
     output = FileShelf(database, clock).draft("ann", Purpose.BATCH_OUTPUT, "output.jsonl")
     output.write(b"answer 1\nanswer 3\n")
     output.finish()
-    store.close(batch, BatchStatus.COMPLETED, output, None, failed=1)
+    (closing,) = store.in_status(BatchStatus.FINALIZING)
+    assert store.close(closing, BatchStatus.COMPLETED, output, None, failed=1)
     found = store.find("ann", batch.id)
     assert found is not None
     assert found.output_file_id
@@ -87,7 +96,7 @@ def test_b11_b12_a_lease_that_ran_out_goes_to_another_and_the_late_result_is_dro
     clock.now += LEASE_S
     (fresh,) = leased(store, 1)
     assert (fresh.token, fresh.attempts) == (2, 2)
-    assert store.items.renew([stalled], LEASE_S) == []
+    assert store.items.renew([stalled]) == []
     assert not settle(store, stalled, ItemState.COMPLETED, b"late")
     assert settle(store, fresh, ItemState.COMPLETED, b"good")
     assert not settle(store, fresh, ItemState.COMPLETED, b"twice")
@@ -99,9 +108,9 @@ def test_a_lease_that_is_extended_stays_with_its_holder(store: JobStore, clock: 
     ordered(store, 1)
     (lease,) = leased(store, 1)
     clock.now += LEASE_S - 1
-    assert store.items.is_short(lease, LEASE_S)
-    (renewed,) = store.items.renew([lease], LEASE_S)
-    assert not store.items.is_short(renewed, LEASE_S)
+    assert store.items.is_short(lease)
+    (renewed,) = store.items.renew([lease])
+    assert not store.items.is_short(renewed)
     clock.now += LEASE_S - 1
     assert leased(store, 1) == []
 
@@ -128,7 +137,9 @@ def test_b08_a_cancelled_batch_gives_out_nothing_more_but_takes_what_is_under_wa
     assert leased(store, 9) == []
     assert settle(store, lease, ItemState.COMPLETED, b"answer")
     assert counts(store, batch) == ("cancelling", 3, 1, 0)
-    store.close(cancelled, BatchStatus.CANCELLED, None, None, failed=0)
+    assert not store.close(cancelled, BatchStatus.CANCELLED, None, None, failed=0)  # a result came since
+    (closing,) = store.in_status(BatchStatus.CANCELLING)
+    assert store.close(closing, BatchStatus.CANCELLED, None, None, failed=0)
     assert counts(store, batch) == ("cancelled", 3, 1, 0)
     again = store.cancel("ann", batch.id)
     assert again is not None
@@ -146,8 +157,9 @@ def test_b09_a_batch_whose_window_is_over_gives_out_nothing_and_is_closed(store:
 
 def test_b10_an_input_that_is_refused_says_where(store: JobStore) -> None:
     batch = store.create(BatchOrder("ann", "/v1/chat/completions", "file-x", "24h", 86_400))
-    store.items.add(batch.id, [Item(1, "a", b"{}")])
-    store.refuse(batch.id, [LineError("invalid_json", "Line 2 is not JSON.", 2)])
+    claim = claimed(store, batch)
+    store.items.add(claim, [Item(1, "a", b"{}")])
+    store.refuse(claim, [LineError("invalid_json", "Line 2 is not JSON.", 2)])
     found = store.find("ann", batch.id)
     assert found is not None
     assert found.status is BatchStatus.FAILED
@@ -157,10 +169,11 @@ def test_b10_an_input_that_is_refused_says_where(store: JobStore) -> None:
 
 def test_a_validation_that_was_interrupted_begins_anew(store: JobStore) -> None:
     batch = store.create(BatchOrder("ann", "/v1/chat/completions", "file-x", "24h", 86_400))
-    store.items.add(batch.id, [Item(1, "a", b"{}")])
-    store.items.begin(batch.id)
-    store.items.add(batch.id, [Item(1, "a", b"{}")])
-    store.accept(batch.id, 1)
+    claim = claimed(store, batch)
+    store.items.add(claim, [Item(1, "a", b"{}")])
+    store.items.begin(claim)
+    store.items.add(claim, [Item(1, "a", b"{}")])
+    store.accept(claim, 1)
     assert len(leased(store, 9)) == 1
 
 
@@ -181,12 +194,25 @@ def test_a_list_of_batches_goes_on_behind_the_last_one_seen(store: JobStore, clo
 
 
 def test_the_next_move_of_a_batch_is_one_gateways_alone(store: JobStore, clock: Clock) -> None:
-    batch = ordered(store)
-    assert store.claim(batch.id, "here", 60)
-    assert store.claim(batch.id, "here", 60)
-    assert not store.claim(batch.id, "there", 60)
-    clock.now += 60
-    assert store.claim(batch.id, "there", 60)
+    batch = store.create(BatchOrder("ann", "/v1/chat/completions", "file-x", "24h", 86_400))
+    here = claimed(store, batch)
+    claimed(store, batch)
+    assert store.claims.take(batch.id, BatchStatus.VALIDATING, "there") is None
+    clock.now += LEASE_S - 1
+    store.claims.keep(here)
+    clock.now += LEASE_S - 1
+    assert store.claims.take(batch.id, BatchStatus.VALIDATING, "there") is None
+    clock.now += 1
+    there = claimed(store, batch, "there")
+    store.items.add(there, [Item(1, "a", b"{}")])
+    with pytest.raises(ClaimLostError):
+        store.items.begin(here)
+    with pytest.raises(ClaimLostError):
+        store.accept(here, 7)
+    store.accept(there, 1)
+    assert counts(store, batch) == ("in_progress", 1, 0, 0)
+    store.claims.release(there)
+    assert store.claims.take(batch.id, BatchStatus.VALIDATING, "here") is None  # that move is made
 
 
 def test_b08_a_batch_with_a_live_lease_is_still_at_work(store: JobStore, clock: Clock) -> None:
@@ -206,16 +232,36 @@ def test_b13_the_input_of_a_batch_that_has_not_ended_cannot_be_deleted(
     batch = store.create(BatchOrder("ann", "/v1/chat/completions", stored.id, "24h", 86_400))
     with pytest.raises(CallerError, match="cancel it first"):
         shelf.remove("ann", stored.id)
-    store.refuse(batch.id, [LineError("empty_file", "")])
+    store.refuse(claimed(store, batch), [LineError("empty_file", "")])
     assert shelf.remove("ann", stored.id)
 
 
 def test_b01_whoever_takes_a_store_over_runs_at_once_what_the_dead_had_begun(store: JobStore) -> None:
     batch = ordered(store, 2)
     (before, _) = leased(store, 9)
-    store.claim(batch.id, "dead", 60)
+    assert store.claims.take(batch.id, BatchStatus.IN_PROGRESS, "dead")
     store.recover()
-    assert store.claim(batch.id, "alive", 60)
+    assert store.claims.take(batch.id, BatchStatus.IN_PROGRESS, "alive")
     leases = leased(store, 9)
     assert [(lease.item.line, lease.token, lease.attempts) for lease in leases] == [(1, 2, 1), (2, 2, 1)]
     assert not settle(store, before, ItemState.COMPLETED, b"late")
+
+
+def test_results_of_a_batch_that_takes_none_any_more_are_dropped(store: JobStore, clock: Clock) -> None:
+    batch = ordered(store, 2, window_s=100)
+    (lease, _) = leased(store, 9)
+    clock.now += 100
+    store.advance()
+    assert not settle(store, lease, ItemState.COMPLETED, b"late")
+    assert counts(store, batch) == ("finalizing", 2, 0, 0)
+
+
+def test_tokens_of_answers_add_up(store: JobStore) -> None:
+    batch = ordered(store, 2)
+    tokens = TokenCounts(10, 4, 20, 3)
+    assert all(
+        store.items.settle([Outcome(lease, ItemState.COMPLETED, b"{}", tokens=tokens) for lease in leased(store, 9)])
+    )
+    found = store.find("ann", batch.id)
+    assert found is not None
+    assert (found.model, found.tokens) == ("chat", TokenCounts(20, 8, 40, 6))

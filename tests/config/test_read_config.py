@@ -8,6 +8,7 @@ import pytest
 from toque.config.read import find_config, read_config
 from toque.config.shape import SERVICE
 from toque.config.show import shown
+from toque.model.errors import ConfigError
 from toque.model.resources import Resources
 from toque.model.spec import ReplicaBounds, ScalingSpec
 
@@ -48,6 +49,28 @@ def test_paths_count_from_the_settings_file(tmp_path: Path) -> None:
     assert spec.models[0].agent.source == str(tmp_path / "model.gguf")
     assert spec.models[1].agent.key == f"file:{tmp_path}/key"
     assert (spec.records.journal, spec.records.access_log) == (str(tmp_path / "j.jsonl"), "-")
+
+
+def test_a_store_that_is_no_file_is_left_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "toque.toml"
+    for text, meant in (
+        ("jobs.sqlite", str(tmp_path / "jobs.sqlite")),
+        ("off", "off"),
+        ("env:JOBS", "env:JOBS"),
+        ("file:url", f"file:{tmp_path}/url"),
+        ("postgresql://ann@host/jobs", "postgresql://ann@host/jobs"),
+    ):
+        path.write_text(f'[models.chat]\nagent = "fake"\n[jobs]\nstore = "{text}"\n')
+        assert read_config(path, {}, {}).jobs.store == meant
+
+
+@pytest.mark.parametrize("url", ["postgresql://ann:sk-CANARY@h/jobs", "postgresql://ann@h/jobs?password=sk-CANARY"])
+def test_s11_the_password_of_a_store_is_a_reference_and_never_printed(url: str) -> None:
+    with pytest.raises(ConfigError, match="A password does not belong into settings") as refused:
+        read_config(None, {"TOQUE_JOBS_STORE": url}, {"SOURCE": "x.gguf"})
+    assert "sk-CANARY" not in f"{refused.value} {refused.value.fix}"
+    with pytest.raises(ConfigError, match="neither a file nor a PostgreSQL server"):
+        read_config(None, {"TOQUE_JOBS_STORE": "mysql://h/jobs"}, {"SOURCE": "x.gguf"})
 
 
 def test_flag_beats_environment_beats_file_beats_default(example: Path) -> None:

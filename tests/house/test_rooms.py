@@ -19,6 +19,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "toque.wire",
     ),
     "prometheus_client": ("toque.app", "toque.records"),
+    "psycopg": ("toque.batch.postgres",),
     "pydantic": ("toque.config",),
     "pydantic_core": ("toque.config",),
     "python_multipart": ("toque.batch.upload",),

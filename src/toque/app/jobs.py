@@ -1,6 +1,6 @@
 """Files and batches of a service: the store, the desk and the API's routes, joined to its gateway.
 
-Law: one process has a store at a time; who finds it taken is told by whom (L13).
+Law: one process has a file at a time, and who finds it taken is told by whom (L13); several share a server.
 """
 
 import fcntl
@@ -8,14 +8,16 @@ import os
 import platform
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
+from toque.batch.database import SERVER
 from toque.batch.desk import Desk
 from toque.batch.files import FileShelf
-from toque.batch.jobs import JobStore
+from toque.batch.jobs import LEASE_S, JobStore
 from toque.batch.routes import BatchRoutes
 from toque.batch.sqlite import SqliteDatabase
+from toque.config.secret import REFERENCE, read_secret
 from toque.gateway.server import Gateway
 from toque.model.errors import ConfigError
 from toque.model.service_spec import JobSpec
@@ -30,8 +32,7 @@ async def open_jobs(spec: JobSpec, home: Path, gateway: Gateway) -> AsyncGenerat
     if spec.store == OFF:
         yield
         return
-    path = Path(spec.store) if spec.store else home / "jobs.sqlite"
-    with open_store(path) as (store, shelf):
+    with open_store_of(spec, home) as (store, shelf):
         desk = Desk(store, shelf, gateway.inside, in_flight_max=spec.in_flight_max)
         annex = AsgiHandler(BatchRoutes(desk, store, shelf).app())
         gateway.attach(annex)
@@ -44,18 +45,42 @@ async def open_jobs(spec: JobSpec, home: Path, gateway: Gateway) -> AsyncGenerat
 
 
 @contextmanager
-def open_store(path: Path) -> Iterator[tuple[JobStore, FileShelf]]:
+def open_store_of(spec: JobSpec, home: Path) -> Iterator[tuple[JobStore, FileShelf]]:
+    """Open the store of the settings: a file of ours, or a server, given as its URL or where its URL is."""
+    place = spec.store or str(home / "jobs.sqlite")
+    if REFERENCE.fullmatch(place):
+        place = read_secret(place, os.environ).reveal()
+        if not place.startswith(SERVER):
+            raise ConfigError(f"{spec.store} has no URL of a PostgreSQL server", fix=f"let it begin with {SERVER}")
+    if not place.startswith(SERVER):
+        with open_store(Path(place), spec.lease_s) as opened:
+            yield opened
+        return
+    with _open_server(place, spec.lease_s) as opened:
+        yield opened
+
+
+@contextmanager
+def _open_server(url: str, lease_s: int) -> Iterator[tuple[JobStore, FileShelf]]:
+    try:
+        from toque.batch.postgres import PostgresDatabase  # noqa: PLC0415 - who has no server need not have its driver
+    except ImportError as error:
+        raise ConfigError(
+            "jobs.store is a PostgreSQL server, and psycopg is not installed", fix="pip install 'toque[postgres]'"
+        ) from error
+    with closing(PostgresDatabase(url)) as database:
+        yield JobStore(database, database.clock, lease_s), FileShelf(database, database.clock)
+
+
+@contextmanager
+def open_store(path: Path, lease_s: int = LEASE_S) -> Iterator[tuple[JobStore, FileShelf]]:
     """Open a store for this process alone. Raises `ConfigError` for one that cannot be used."""
-    with _held(path):
-        database = SqliteDatabase(path)
-        try:
-            wall_clock = time.time  # noqa: TID251 - batches tell the wall clock, and it is stored
-            store, shelf = JobStore(database, wall_clock), FileShelf(database, wall_clock)
-            store.recover()
-            shelf.sweep()
-            yield store, shelf
-        finally:
-            database.close()
+    with _held(path), closing(SqliteDatabase(path)) as database:
+        wall_clock = time.time  # noqa: TID251 - batches tell the wall clock, and it is stored
+        store, shelf = JobStore(database, wall_clock, lease_s), FileShelf(database, wall_clock)
+        store.recover()
+        shelf.sweep(draft_s_max=0)
+        yield store, shelf
 
 
 @contextmanager

@@ -3,27 +3,32 @@
 Law: both files and the batch's last status appear in one commit, or none of them; one that was cut short is done anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from toque.batch.files import Draft, FileShelf
 from toque.batch.jobs import JobStore
 from toque.batch.rows import ItemState
 from toque.batch.verdict import expired_line
-from toque.model.batch import Batch, BatchStatus, Purpose
+from toque.model.batch import BatchStatus, Claim, Purpose
 
 PAGE = 200
 """Items read at once: each may hold an answer of megabytes."""
 
 
-def close_batch(store: JobStore, shelf: FileShelf, batch: Batch) -> None:
-    """Write the files of a batch that is finalizing or cancelling, and end it."""
-    output = _Sheet(lambda: shelf.draft(batch.order.tenant, Purpose.BATCH_OUTPUT, f"{batch.id}_output.jsonl"))
-    errors = _Sheet(lambda: shelf.draft(batch.order.tenant, Purpose.BATCH_OUTPUT, f"{batch.id}_error.jsonl"))
-    _copy(store, batch.id, ItemState.COMPLETED, output)
-    _copy(store, batch.id, ItemState.FAILED, errors)
+def close_batch(store: JobStore, shelf: FileShelf, claim: Claim) -> None:
+    """Write the files of a batch that is finalizing or cancelling, and end it. Raises `ClaimLostError`."""
+    batch = claim.batch
+
+    def begin(kind: str) -> Draft:
+        order = batch.order
+        return shelf.draft(order.tenant, Purpose.BATCH_OUTPUT, f"{batch.id}_{kind}.jsonl", order.output_life_s)
+
+    output, errors = _Sheet(lambda: begin("output")), _Sheet(lambda: begin("error"))
+    _copy(store, claim, ItemState.COMPLETED, output)
+    _copy(store, claim, ItemState.FAILED, errors)
     status, failed = BatchStatus.CANCELLED, batch.failed
     if batch.status is BatchStatus.FINALIZING:
-        expired = _expire(store, batch.id, errors)
+        expired = _expire(store, claim, errors)
         status = BatchStatus.EXPIRED if expired else BatchStatus.COMPLETED
         failed += expired
     if not store.close(batch, status, output.finished(), errors.finished(), failed):
@@ -53,22 +58,24 @@ class _Sheet:
             self._draft.discard()
 
 
-def _copy(store: JobStore, batch_id: str, state: ItemState, sheet: _Sheet) -> None:
-    after = 0
-    while page := store.items.results(batch_id, state, after, PAGE):
-        for _, _, line in page:
-            sheet.add(line)
-        after = page[-1][0]
+def _copy(store: JobStore, claim: Claim, state: ItemState, sheet: _Sheet) -> None:
+    for _, _, line in _pages(store, claim, state):
+        sheet.add(line)
 
 
-def _expire(store: JobStore, batch_id: str, sheet: _Sheet) -> int:
+def _expire(store: JobStore, claim: Claim, sheet: _Sheet) -> int:
     """Write what never ran, and say how many there were."""
     count = 0
     for state in (ItemState.WAITING, ItemState.LEASED):
-        after = 0
-        while page := store.items.results(batch_id, state, after, PAGE):
-            for number, custom_id, _ in page:
-                sheet.add(expired_line(batch_id, number, custom_id))
-            count += len(page)
-            after = page[-1][0]
+        for number, custom_id, _ in _pages(store, claim, state):
+            sheet.add(expired_line(claim.batch.id, number, custom_id))
+            count += 1
     return count
+
+
+def _pages(store: JobStore, claim: Claim, state: ItemState) -> Iterator[tuple[int, str, bytes]]:
+    after = 0
+    while page := store.items.results(claim.batch.id, state, after, PAGE):
+        yield from page
+        after = page[-1][0]
+        store.claims.keep(claim)

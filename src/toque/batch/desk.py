@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, Protocol, TypeVar
 
+from toque.batch.claims import ClaimLostError
 from toque.batch.closing import close_batch
 from toque.batch.database import StoreError
 from toque.batch.files import FileShelf
@@ -18,12 +19,12 @@ from toque.batch.intake import Intake, IntakeLimits
 from toque.batch.jobs import JobStore
 from toque.batch.rows import ItemState, Outcome
 from toque.batch.verdict import judge
-from toque.model.batch import Answer, Batch, BatchStatus, Item, Lease, LineError
+from toque.model.batch import Answer, Batch, BatchStatus, Claim, Item, Lease, LineError
 
-LEASE_S = 60
-"""A holder that says nothing for this long is taken for dead; it says so three times in that time."""
 LOOK_EACH_S = 5.0
 """Between looks at the store while nothing happens here: what falls due by time, and what other gateways accepted."""
+SWEEP_EACH_S = 600
+"""Between looks for files whose time is over."""
 ITEMS_AT_ONCE = 500
 """Items of an input that go into the store with one commit."""
 
@@ -56,6 +57,8 @@ class Desk:
         self._inference = inference
         self._in_flight_max = in_flight_max
         self._holder = new_id("batch")
+        self._look_each_s = min(LOOK_EACH_S, store.lease_s / 3)
+        self._swept_at = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="toque-batch")
         self._changed = asyncio.Event()
         self._under_way: dict[asyncio.Task[Answer], Lease] = {}
@@ -120,13 +123,14 @@ class Desk:
             self._turned.set()
             self._turned = asyncio.Event()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EACH_S):
+                async with asyncio.timeout(self._look_each_s):
                     await self._changed.wait()
 
     def _turn(self, outcomes: list[Outcome], room: int) -> list[Lease]:
         """One look at the store: settle, validate, close, and take on as much as there is room for. Blocks."""
         if outcomes:
             self._store.items.settle(outcomes)
+        self._sweep()
         for batch in self._store.in_status(BatchStatus.VALIDATING):
             self._move(batch, self._validate)
         self._store.advance()
@@ -135,41 +139,46 @@ class Desk:
         for batch in self._store.in_status(BatchStatus.CANCELLING):
             if not self._store.items.is_at_work(batch.id):
                 self._move(batch, self._close)
-        return (
-            self._store.items.lease(self._store.in_status(BatchStatus.IN_PROGRESS), room, LEASE_S) if room > 0 else []
-        )
+        return self._store.items.lease(self._store.in_status(BatchStatus.IN_PROGRESS), room) if room > 0 else []
 
-    def _move(self, batch: Batch, move: Callable[[Batch], None]) -> None:
-        """Move a batch on, unless another gateway is about to."""
-        if self._store.claim(batch.id, self._holder, LEASE_S):
-            move(batch)
-            self._store.release(batch.id, self._holder)
+    def _sweep(self) -> None:
+        if self._store.now() >= self._swept_at + SWEEP_EACH_S:
+            self._swept_at = self._store.now()
+            self._shelf.sweep()
 
-    def _close(self, batch: Batch) -> None:
-        close_batch(self._store, self._shelf, batch)
+    def _move(self, batch: Batch, move: Callable[[Claim], None]) -> None:
+        """Move a batch on, unless another gateway is about to, or does it after we took too long."""
+        claim = self._store.claims.take(batch.id, batch.status, self._holder)
+        if claim is not None:
+            with suppress(ClaimLostError):
+                move(claim)
+                self._store.claims.release(claim)
 
-    def _validate(self, batch: Batch) -> None:
+    def _close(self, claim: Claim) -> None:
+        close_batch(self._store, self._shelf, claim)
+
+    def _validate(self, claim: Claim) -> None:
         """Turn an input into items, or refuse the batch."""
-        order = batch.order
+        order = claim.batch.order
         stored = self._shelf.find(order.tenant, order.input_file_id)
         if stored is None:
-            self._store.refuse(batch.id, [LineError("file_not_found", "The input file is not there any more.")])
+            self._store.refuse(claim, [LineError("file_not_found", "The input file is not there any more.")])
             return
         intake = Intake(
             order.endpoint, lambda body: self._inference.check(order.tenant, order.endpoint, body), IntakeLimits()
         )
-        self._store.items.begin(batch.id)
+        self._store.items.begin(claim)
         held: list[Item] = []
         for item in intake.items(self._shelf.read(stored)):
             held.append(item)
             if len(held) == ITEMS_AT_ONCE:
-                self._store.items.add(batch.id, held)
+                self._store.items.add(claim, held)
                 held = []
-        self._store.items.add(batch.id, held)
+        self._store.items.add(claim, held)
         if intake.errors:
-            self._store.refuse(batch.id, intake.errors)
+            self._store.refuse(claim, intake.errors)
         else:
-            self._store.accept(batch.id, intake.count)
+            self._store.accept(claim, intake.count, intake.model)
 
     # ---- items
 
@@ -194,10 +203,10 @@ class Desk:
 
     async def _renew(self) -> None:
         """Keep the leases of what takes long; what was lost is stopped, for somebody else runs it."""
-        short = [(task, lease) for task, lease in self._under_way.items() if self._store.items.is_short(lease, LEASE_S)]
+        short = [(task, lease) for task, lease in self._under_way.items() if self._store.items.is_short(lease)]
         if not short:
             return
-        renewed = await self.off_loop(self._store.items.renew, [lease for _, lease in short], LEASE_S)
+        renewed = await self.off_loop(self._store.items.renew, [lease for _, lease in short])
         kept = {(lease.batch_id, lease.item.line): lease for lease in renewed}
         for task, lease in short:
             longer = kept.get((lease.batch_id, lease.item.line))

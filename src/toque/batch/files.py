@@ -17,9 +17,12 @@ from toque.model.errors import CallerError, InternalError
 PIECE_BYTES = 2**20
 """Each piece is a commit: large enough that waiting for the disk does not count, small enough that nobody else waits long."""
 DRAFT_S_MAX = 24 * 3600
-"""A draft older than this has lost its writer."""
+"""A draft older than this has lost its writer, whoever that was."""
+SWEPT_AT_ONCE = 20
+"""Files that one sweep removes, so that nobody else waits long for the store."""
 
-_COLUMNS = "id, tenant, purpose, filename, size_bytes, sha256, created_at"
+_COLUMNS = "id, tenant, purpose, filename, size_bytes, sha256, created_at, expires_at"
+_IS_THERE = "sha256 <> '' AND (expires_at = 0 OR expires_at > ?)"
 
 
 class FileShelf:
@@ -29,24 +32,37 @@ class FileShelf:
         self._database = database
         self._clock = clock
 
-    def put(self, tenant: str, purpose: Purpose, filename: str, content: Iterable[bytes]) -> StoredFile:
-        """Store a file. It is there for nobody before it is whole; what is left of one that never was, `sweep` removes."""
-        draft = self.draft(tenant, purpose, filename)
+    def put(
+        self, tenant: str, purpose: Purpose, filename: str, content: Iterable[bytes], life_s: int = 0
+    ) -> StoredFile:
+        """Store a file for `life_s` (0: until it is deleted). It is there for nobody before it is whole."""
+        draft = self.draft(tenant, purpose, filename, life_s)
         for part in content:
             draft.write(part)
         draft.finish()
+        return self.publish(draft)
+
+    def publish(self, draft: "Draft") -> StoredFile:
+        """Let a draft that is finished be seen."""
         with self._database.transaction() as step:
             return draft.publish(step)
 
-    def draft(self, tenant: str, purpose: Purpose, filename: str) -> "Draft":
+    def draft(self, tenant: str, purpose: Purpose, filename: str, life_s: int = 0) -> "Draft":
         """Begin a file that others will not see before it is published."""
-        return Draft(self._database, tenant, purpose, filename, int(self._clock()))
+        draft = Draft(self._database, tenant, purpose, filename, int(self._clock()))
+        draft.life_s = life_s
+        return draft
 
-    def sweep(self) -> None:
-        """Remove drafts that nobody can be writing any more."""
+    def sweep(self, draft_s_max: int = DRAFT_S_MAX) -> None:
+        """Remove drafts that nobody can be writing any more, and files whose time is over."""
+        now = int(self._clock())
         with self._database.transaction() as step:
             for (file_id,) in step.rows(
-                "SELECT id FROM files WHERE sha256 = '' AND created_at < ?", int(self._clock()) - DRAFT_S_MAX
+                "SELECT id FROM files WHERE (sha256 = '' AND created_at < ?) OR (expires_at > 0 AND expires_at <= ?)"
+                " LIMIT ?",
+                now - draft_s_max,
+                now,
+                SWEPT_AT_ONCE,
             ):
                 step.run("DELETE FROM pieces WHERE file_id = ?", file_id)
                 step.run("DELETE FROM files WHERE id = ?", file_id)
@@ -55,18 +71,31 @@ class FileShelf:
         """Return the tenant's file of this name."""
         with self._database.transaction() as step:
             rows = step.rows(
-                f"SELECT {_COLUMNS} FROM files WHERE id = ? AND tenant = ? AND sha256 <> ''", file_id, tenant
+                f"SELECT {_COLUMNS} FROM files WHERE id = ? AND tenant = ? AND {_IS_THERE}",
+                file_id,
+                tenant,
+                int(self._clock()),
             )
         return _stored(rows[0]) if rows else None
 
-    def all_of(self, tenant: str, *, after: str = "", limit: int = 100) -> list[StoredFile]:
-        """Return up to `limit` files of a tenant, newest first, from the one behind `after` on."""
+    def all_of(
+        self, tenant: str, *, after: str = "", limit: int = 100, purpose: str = "", oldest_first: bool = False
+    ) -> list[StoredFile]:
+        """Return up to `limit` files of a tenant, newest first, from the one behind `after` on.
+
+        `purpose`: only those for it.
+        """
+        side, direction = (">", "ASC") if oldest_first else ("<", "DESC")
         with self._database.transaction() as step:
             rows = step.rows(
-                f"""SELECT {_COLUMNS} FROM files AS f WHERE tenant = ? AND sha256 <> '' AND (? = '' OR (created_at, id) <
+                f"""SELECT {_COLUMNS} FROM files AS f WHERE tenant = ? AND {_IS_THERE} AND (? = '' OR purpose = ?)
+                    AND (? = '' OR (created_at, id) {side}
                     (SELECT created_at, id FROM files WHERE id = ? AND tenant = f.tenant))
-                    ORDER BY created_at DESC, id DESC LIMIT ?""",
+                    ORDER BY created_at {direction}, id {direction} LIMIT ?""",
                 tenant,
+                int(self._clock()),
+                purpose,
+                purpose,
                 after,
                 after,
                 limit,
@@ -119,9 +148,11 @@ class Draft:
         self._digest = hashlib.sha256()
         self._held = bytearray()
         self._size = self._count = 0
+        self.life_s = 0
+        """How long it is kept, from its begin on; 0: until it is deleted. To be set before it is published."""
         with database.transaction() as step:
             step.run(
-                f"INSERT INTO files ({_COLUMNS}) VALUES (?, ?, ?, ?, 0, '', ?)",
+                f"INSERT INTO files ({_COLUMNS}) VALUES (?, ?, ?, ?, 0, '', ?, 0)",
                 self._stored.id,
                 tenant,
                 purpose.value,
@@ -151,8 +182,15 @@ class Draft:
 
     def publish(self, step: Transaction) -> StoredFile:
         """Let it be seen, as a part of this transaction."""
-        stored = replace(self._stored, size_bytes=self._size, sha256=self._digest.hexdigest())
-        step.run("UPDATE files SET size_bytes = ?, sha256 = ? WHERE id = ?", self._size, stored.sha256, stored.id)
+        expires_at = self._stored.created_at + self.life_s if self.life_s else 0
+        stored = replace(self._stored, size_bytes=self._size, sha256=self._digest.hexdigest(), expires_at=expires_at)
+        step.run(
+            "UPDATE files SET size_bytes = ?, sha256 = ?, expires_at = ? WHERE id = ?",
+            self._size,
+            stored.sha256,
+            expires_at,
+            stored.id,
+        )
         return stored
 
     def discard(self) -> None:
@@ -170,7 +208,7 @@ class Draft:
 
 
 def _stored(row: Row) -> StoredFile:
-    file_id, tenant, purpose, filename, size, sha256, created_at = row
+    file_id, tenant, purpose, filename, size, sha256, created_at, expires_at = row
     return StoredFile(
         str(file_id),
         str(tenant),
@@ -179,4 +217,5 @@ def _stored(row: Row) -> StoredFile:
         int(str(size)),
         str(sha256),
         int(str(created_at)),
+        int(str(expires_at)),
     )

@@ -36,7 +36,12 @@ class _Line(msgspec.Struct):
     body: msgspec.Raw
 
 
+class _Body(msgspec.Struct):
+    model: str = ""
+
+
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_body = msgspec.json.Decoder(_Body).decode
 
 
 class _WrongLineError(Exception):
@@ -47,7 +52,10 @@ class _WrongLineError(Exception):
 
 
 class Intake:
-    """Reads one input for one endpoint. After `items()` is exhausted, `errors` says whether it can be used."""
+    """Reads one input for one endpoint. After `items()` is exhausted, `errors` says whether it can be used.
+
+    `model` is then that of the first request.
+    """
 
     def __init__(self, endpoint: str, check: Check, limits: IntakeLimits) -> None:
         self._endpoint = endpoint
@@ -56,6 +64,7 @@ class Intake:
         self._seen: set[str] = set()
         self.errors: list[LineError] = []
         self.count = 0
+        self.model = ""
 
     def items(self, content: Iterable[bytes]) -> Iterator[Item]:
         """Yield the items of good lines in order, until the errors are too many to go on."""
@@ -88,6 +97,8 @@ class Intake:
         if not 0 < len(found.custom_id) <= self._limits.custom_id_chars_max:  # 2
             reason = f"`custom_id` must have 1 to {self._limits.custom_id_chars_max} characters."
             raise _WrongLineError("invalid_custom_id", reason, "custom_id")
+        if "\0" in found.custom_id:
+            raise _WrongLineError("invalid_custom_id", "`custom_id` must not have NUL characters.", "custom_id")
         if found.custom_id in self._seen:
             reason = "An earlier line has this `custom_id`."
             raise _WrongLineError("duplicate_custom_id", reason, "custom_id")
@@ -99,6 +110,7 @@ class Intake:
             self._check(body)
         except CallerError as error:  # 4
             raise _WrongLineError(error.code, error.message, error.param and f"body.{error.param}") from error
+        self.model = self.model or _decode_body(body).model
         return Item(number, found.custom_id, body)
 
     def _decoded(self, line: bytes) -> _Line:

@@ -6,32 +6,43 @@ Law: a batch moves in one direction, and each move is one commit.
 import json
 from collections.abc import Callable, Sequence
 
+from toque.batch.claims import ClaimDesk, find_batch
 from toque.batch.database import Database, Transaction
 from toque.batch.files import Draft
 from toque.batch.identity import new_id
 from toque.batch.items import ItemStore
 from toque.batch.rows import BATCH_COLUMNS, batch_of, text_of_errors
-from toque.model.batch import ENDED, Batch, BatchOrder, BatchStatus, LineError
+from toque.model.batch import ENDED, Batch, BatchOrder, BatchStatus, Claim, LineError
+
+LEASE_S = 60
+"""A gateway that says nothing about what it holds for this long is taken for dead; it says so three times in that time."""
 
 
 class JobStore:
     """Keeps batches and their items for one or several gateways. `clock` is the wall clock in seconds. All of it blocks."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], lease_s: int = LEASE_S) -> None:
         self._database = database
         self._clock = clock
-        self.items = ItemStore(database, clock)
+        self.lease_s = lease_s
+        self.claims = ClaimDesk(database, clock, lease_s)
+        self.items = ItemStore(database, clock, self.claims, lease_s)
+
+    def now(self) -> int:
+        """Return the wall clock of everybody who has this store, in whole seconds."""
+        return int(self._clock())
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 
     def create(self, order: BatchOrder) -> Batch:
         """Accept a batch; its input is looked at next."""
-        now = int(self._clock())
+        now = self.now()
         moments = {BatchStatus.VALIDATING.value: now}
         batch = Batch(new_id("batch"), order, BatchStatus.VALIDATING, moments, now + order.window_s)
         with self._database.transaction() as step:
             step.run(
-                f"INSERT INTO batches ({BATCH_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, '', '', '[]')",
+                f"INSERT INTO batches ({BATCH_COLUMNS})"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, '', '', '[]', '', ?, 0, 0, 0, 0)",
                 batch.id,
                 order.tenant,
                 order.endpoint,
@@ -43,13 +54,14 @@ class JobStore:
                 json.dumps(moments),
                 now,
                 batch.expires_at,
+                order.output_life_s,
             )
         return batch
 
     def find(self, tenant: str, batch_id: str) -> Batch | None:
         """Return the tenant's batch of this name."""
         with self._database.transaction() as step:
-            return _find(step, batch_id, tenant)
+            return _of_tenant(find_batch(step, batch_id), tenant)
 
     def all_of(self, tenant: str, *, after: str = "", limit: int = 20) -> list[Batch]:
         """Return up to `limit` batches of a tenant, newest first, from the one behind `after` on."""
@@ -83,73 +95,59 @@ class JobStore:
             step.run("UPDATE batches SET holder = ''")
         self.items.recover()
 
-    def claim(self, batch_id: str, holder: str, for_s: int) -> bool:
-        """Take a batch's next move (validating, closing) for oneself for a while. False: another gateway is at it."""
-        now = int(self._clock())
-        with self._database.transaction() as step:
-            return bool(
-                step.run(
-                    "UPDATE batches SET holder = ?, held_until = ?"
-                    " WHERE id = ? AND (holder = '' OR holder = ? OR held_until <= ?)",
-                    holder,
-                    now + for_s,
-                    batch_id,
-                    holder,
-                    now,
-                )
-            )
-
-    def release(self, batch_id: str, holder: str) -> None:
-        """The move is made."""
-        with self._database.transaction() as step:
-            step.run("UPDATE batches SET holder = '' WHERE id = ? AND holder = ?", batch_id, holder)
-
     def cancel(self, tenant: str, batch_id: str) -> Batch | None:
         """Stop giving out items of a batch; one that has ended stays as it is. None: there is no such batch."""
         with self._database.transaction() as step:
-            batch = _find(step, batch_id, tenant)
+            batch = _of_tenant(find_batch(step, batch_id, lock=self._database.dialect.for_update), tenant)
             if batch is None or batch.status in ENDED:
                 return batch
             self._move(step, batch, BatchStatus.CANCELLING)
-            return _find(step, batch_id, tenant)
+            return find_batch(step, batch_id)
 
     # ---- its input ---------------------------------------------------------------------------------------------------
 
-    def accept(self, batch_id: str, total: int) -> None:
-        """Let the items of a validated batch be run."""
+    def accept(self, claim: Claim, total: int, model: str = "") -> None:
+        """Let the items of a validated batch be run. Raises `ClaimLostError`, as `refuse`."""
         with self._database.transaction() as step:
-            batch = _find(step, batch_id)
+            batch = self._claimed(step, claim)
             if batch is not None and batch.status is BatchStatus.VALIDATING:
-                step.run("UPDATE batches SET total = ? WHERE id = ?", total, batch_id)
+                step.run("UPDATE batches SET total = ?, model = ? WHERE id = ?", total, model, batch.id)
                 self._move(step, batch, BatchStatus.IN_PROGRESS)
 
-    def refuse(self, batch_id: str, errors: Sequence[LineError]) -> None:
+    def refuse(self, claim: Claim, errors: Sequence[LineError]) -> None:
         """End a batch whose input cannot be used, and say why."""
         with self._database.transaction() as step:
-            batch = _find(step, batch_id)
+            batch = self._claimed(step, claim)
             if batch is not None and batch.status is BatchStatus.VALIDATING:
-                step.run("UPDATE batches SET errors = ? WHERE id = ?", text_of_errors(errors), batch_id)
-                step.run("DELETE FROM items WHERE batch_id = ?", batch_id)
+                step.run("UPDATE batches SET errors = ? WHERE id = ?", text_of_errors(errors), batch.id)
+                step.run("DELETE FROM items WHERE batch_id = ?", batch.id)
                 self._move(step, batch, BatchStatus.FAILED)
+
+    def _claimed(self, step: Transaction, claim: Claim) -> Batch | None:
+        self.claims.use(step, claim)
+        return find_batch(step, claim.batch.id)
 
     # ---- its end -----------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Begin to close what is due: all items done, or the window over."""
-        now = int(self._clock())
+        now = self.now()
         for batch in self.in_status(BatchStatus.IN_PROGRESS):
             if batch.completed + batch.failed == batch.total or batch.expires_at <= now:
                 with self._database.transaction() as step:
                     self._move(step, batch, BatchStatus.FINALIZING)
 
     def close(self, batch: Batch, status: BatchStatus, output: Draft | None, errors: Draft | None, failed: int) -> bool:
-        """End a batch with its files, all at once; its items are not needed any more. False: it has ended already.
+        """End a batch with its files, all at once; its items are not needed any more.
 
-        `failed` counts those that never ran too.
+        `failed` counts those that never ran too. False: it has ended already, or a result came since `batch` was looked
+        at, which the files do not have.
         """
         with self._database.transaction() as step:
-            current = _find(step, batch.id)
+            current = find_batch(step, batch.id, lock=self._database.dialect.for_update)
             if current is None or current.status in ENDED:
+                return False
+            if (current.completed, current.failed) != (batch.completed, batch.failed):
                 return False
             step.run(
                 "UPDATE batches SET output_file_id = ?, error_file_id = ?, failed = ? WHERE id = ?",
@@ -163,7 +161,7 @@ class JobStore:
         return True
 
     def _move(self, step: Transaction, batch: Batch, status: BatchStatus) -> None:
-        moments = {**batch.moments, status.value: int(self._clock())}
+        moments = {**batch.moments, status.value: self.now()}
         step.run(
             "UPDATE batches SET status = ?, moments = ? WHERE id = ? AND status = ?",
             status.value,
@@ -173,7 +171,5 @@ class JobStore:
         )
 
 
-def _find(step: Transaction, batch_id: str, tenant: str | None = None) -> Batch | None:
-    rows = step.rows(f"SELECT {BATCH_COLUMNS} FROM batches WHERE id = ?", batch_id)
-    batch = batch_of(rows[0]) if rows else None
-    return None if batch is None or tenant not in {None, batch.order.tenant} else batch
+def _of_tenant(batch: Batch | None, tenant: str) -> Batch | None:
+    return batch if batch is not None and batch.order.tenant == tenant else None

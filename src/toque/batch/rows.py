@@ -5,15 +5,16 @@ Law: nothing here decides; a row that is not of the form was not written by us a
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from toque.batch.database import Cell, Row
-from toque.model.batch import Batch, BatchOrder, BatchStatus, Item, Lease, LineError
+from toque.model.batch import Batch, BatchOrder, BatchStatus, Item, Lease, LineError, TokenCounts
 
 BATCH_COLUMNS = (
     "id, tenant, endpoint, input_file_id, completion_window, window_s, metadata, status, moments, created_at, expires_at,"
-    " total, completed, failed, output_file_id, error_file_id, errors"
+    " total, completed, failed, output_file_id, error_file_id, errors, model, output_life_s,"
+    " input_tokens, cached_tokens, output_tokens, reasoning_tokens"
 )
 
 
@@ -38,16 +39,19 @@ class Outcome:
     output_line: bytes | None = None
     after_s: float = 0.0
     counts: bool = True
+    tokens: TokenCounts = field(default_factory=TokenCounts)
 
 
 def batch_of(row: Row) -> Batch:
     """Turn a row of `BATCH_COLUMNS` into a batch."""
     texts = [str(cell) for cell in row]
     batch_id, tenant, endpoint, input_file_id, window, window_s, metadata, status, moments, _, expires_at = texts[:11]
-    total, completed, failed, output_file_id, error_file_id, errors = texts[11:]
+    total, completed, failed, output_file_id, error_file_id, errors, model, output_life_s = texts[11:19]
     return Batch(
         id=batch_id,
-        order=BatchOrder(tenant, endpoint, input_file_id, window, int(window_s), json.loads(metadata)),
+        order=BatchOrder(
+            tenant, endpoint, input_file_id, window, int(window_s), json.loads(metadata), int(output_life_s)
+        ),
         status=BatchStatus(status),
         moments=json.loads(moments),
         expires_at=int(expires_at),
@@ -57,6 +61,8 @@ def batch_of(row: Row) -> Batch:
         output_file_id=output_file_id,
         error_file_id=error_file_id,
         errors=tuple(LineError(**error) for error in json.loads(errors)),
+        model=model,
+        tokens=TokenCounts(*map(int, texts[19:])),
     )
 
 

@@ -4,7 +4,7 @@ Law: a step that was ever released does not change; the same statements make bot
 """
 
 BLOB = "{blob}"
-"""What the database calls bytes: the only word in which the two differ."""
+"""Stands for what the database calls bytes (`SqlDialect.blob`)."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -60,5 +60,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (batch_id, custom_id)
         )""",
         "CREATE INDEX items_by_due ON items (batch_id, state, due_at, line)",
+    ),
+    (
+        "ALTER TABLE files ADD COLUMN expires_at BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX files_by_tenant ON files (tenant, created_at, id)",
+        "CREATE INDEX files_by_expiry ON files (expires_at)",
+        "ALTER TABLE batches ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE batches ADD COLUMN output_life_s BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE batches ADD COLUMN input_tokens BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE batches ADD COLUMN cached_tokens BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE batches ADD COLUMN output_tokens BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE batches ADD COLUMN reasoning_tokens BIGINT NOT NULL DEFAULT 0",
+        "DROP INDEX items_by_due",
+        "CREATE INDEX items_in_turn ON items (batch_id, state, line)",
     ),
 )

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from toque.batch.database import STORE_RETRY_S, Cell, Database, Row, StoreError, Transaction
+from toque.batch.dialect import SQLITE
 from toque.model.errors import ConfigError
 
 BUSY_S = 10.0
@@ -38,8 +39,11 @@ class SqliteTransaction(Transaction):
 class SqliteDatabase(Database):
     """Opens, checks and migrates. Raises `ConfigError` for a file that is damaged, foreign or not writable.
 
-    Used by one thread at a time, which need not be the one that opened it.
+    Used by one thread at a time, which need not be the one that opened it. Before a migration the file is copied to
+    `NAME.vN`, after the version it has.
     """
+
+    dialect = SQLITE
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,6 +68,15 @@ class SqliteDatabase(Database):
         found = [str(row[0]) for row in self._connection.execute("PRAGMA quick_check(1)")]
         if found != ["ok"]:
             raise sqlite3.DatabaseError(f"it is damaged ({found[0][:200]})")
+
+    def prepare(self, step: Transaction) -> None:
+        """Nothing to do: whoever writes has the file to itself."""
+
+    def keep_copy(self, version: int) -> None:
+        """Copy the file beside itself; a copy that a migration before this one left there goes."""
+        copy = self._path.with_name(f"{self._path.name}.v{version}")
+        copy.unlink(missing_ok=True)
+        self._connection.execute("VACUUM INTO ?", (str(copy),))
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin as the writer at once, so that two processes never wait for each other in a circle."""

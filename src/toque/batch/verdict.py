@@ -7,7 +7,7 @@ batch lasts where we had no room (B07).
 import msgspec
 
 from toque.batch.rows import ItemState, Outcome
-from toque.model.batch import Answer, Lease
+from toque.model.batch import Answer, Lease, TokenCounts
 
 ATTEMPTS_MAX = 3
 RETRY_FIRST_S = 1.0
@@ -19,6 +19,28 @@ _PASSING = frozenset({408, 409, 425, 429})
 _encode = msgspec.json.Encoder().encode
 
 
+class _InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+
+class _Answered(msgspec.Struct):
+    usage: _Usage | None = None
+
+
+_decode_answered = msgspec.json.Decoder(_Answered).decode
+
+
 def judge(lease: Lease, answer: Answer) -> Outcome:
     """Say what becomes of an item.
 
@@ -26,7 +48,7 @@ def judge(lease: Lease, answer: Answer) -> Outcome:
     4. Refused for good, or out of attempts.
     """
     if answer.status == 200:  # 1
-        return Outcome(lease, ItemState.COMPLETED, output_line(lease, answer))
+        return Outcome(lease, ItemState.COMPLETED, output_line(lease, answer), tokens=tokens_of(answer.body))
     if answer.is_capacity:  # 2
         return Outcome(lease, ItemState.WAITING, after_s=answer.retry_after_s or RETRY_FIRST_S, counts=False)
     is_passing = answer.status >= 500 or answer.status in _PASSING
@@ -34,6 +56,19 @@ def judge(lease: Lease, answer: Answer) -> Outcome:
         after_s = min(RETRY_S_MAX, RETRY_FIRST_S * 2 ** (lease.attempts - 1))
         return Outcome(lease, ItemState.WAITING, after_s=max(after_s, answer.retry_after_s))
     return Outcome(lease, ItemState.FAILED, output_line(lease, answer))  # 4
+
+
+def tokens_of(body: bytes) -> TokenCounts:
+    """Read what an answer says of its tokens; one that says nothing, or something odd, counts as none."""
+    try:
+        usage = _decode_answered(body).usage
+    except (msgspec.DecodeError, RecursionError):
+        usage = None
+    if usage is None:
+        return TokenCounts()
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0
+    reasoning = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else 0
+    return TokenCounts(usage.prompt_tokens, cached or 0, usage.completion_tokens, reasoning or 0)
 
 
 def output_line(lease: Lease, answer: Answer) -> bytes:

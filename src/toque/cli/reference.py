@@ -56,6 +56,11 @@ CODES: Mapping[str, Told] = {
     "file_in_use": Told(409, _BAD, "A batch that has not ended needs the file."),
     "file_damaged": Told(500, "api_error", "A stored file is not what was stored."),
     "insufficient_storage": Told(507, "api_error", "The job store cannot be written; its disk may be full."),
+    "store_unavailable": Told(
+        503,
+        "service_unavailable_error",
+        "The server of the job store cannot be reached; `retry-after` says when to try.",
+    ),
     "upstream_invalid_response": Told(502, "upstream_error", "The replica answered with what is no answer."),
     "ttft_timeout": Told(504, "timeout_error", "No first byte within `limits.ttft_s`."),
     "inter_token_timeout": Told(504, "timeout_error", "A gap longer than `limits.inter_token_s`."),

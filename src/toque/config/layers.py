@@ -3,6 +3,7 @@
 Law: a later layer replaces single settings, never whole tables, but for the models that `toque up SOURCE` replaces.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,6 +104,10 @@ def _typed(text: str, entry: Entry) -> object:
         return text
 
 
+NO_PATH = re.compile(r"(?:|-|embedded|off)$|env:|[a-z]+://")
+"""What stands where a path may stand, and is none."""
+
+
 def _anchored(source: TomlSource) -> Table:
     """Copy a file's table with its relative paths counted from the file's directory."""
     directory = Path(source.name).parent
@@ -113,9 +118,9 @@ def _anchored(source: TomlSource) -> Table:
         entry = SERVICE.at(path)
         if not isinstance(entry, Entry) or not isinstance(value, str):
             return value
-        if path[-1] == "key" and value.startswith("file:"):
+        is_path = entry.about.unit == "path"
+        if (is_path or path[-1] == "key") and value.startswith("file:"):
             return f"file:{directory / expanded(value[5:])}"
-        is_path = entry.about.unit == "path" and value not in ("", "-", "embedded")
-        return str(directory / expanded(value)) if is_path else value
+        return str(directory / expanded(value)) if is_path and not NO_PATH.match(value) else value
 
     return {name: anchor(value, (name,)) for name, value in source.table.items()}

@@ -30,6 +30,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         *(_pool(model.pool) for model in spec.models),
         *(_agent(model) for model in spec.models),
         _keys(spec),
+        _store(spec.jobs.store),
         fallback_contradictions(spec),
         _open_door(spec),
     )
@@ -154,6 +155,28 @@ def _hosted(agent: AgentSpec, here: KeyPath, pool: PoolSpec) -> Iterator[Contrad
             (*here, "replicas"),
             "Replicas behind a url are not ours to start.",
             "Leave replicas out; slots says how many calls may be open at once.",
+        )
+
+
+def _store(place: str) -> Iterator[Contradiction]:
+    if "://" not in place:
+        return
+    try:
+        url = urlsplit(place)
+        has_secret = url.password is not None or "password" in url.query
+    except ValueError:
+        has_secret = False
+    if has_secret:
+        yield Contradiction(
+            ("jobs", "store"),
+            "A password does not belong into settings.",
+            'Write store = "env:NAME" or store = "file:PATH", and the whole URL there.',
+        )
+    elif not place.startswith("postgresql://"):
+        yield Contradiction(
+            ("jobs", "store"),
+            "jobs.store is neither a file nor a PostgreSQL server.",
+            'Write "postgresql://USER@HOST/DB".',
         )
 
 

@@ -35,7 +35,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is whole. `sha256` is the digest of its content, in hex."""
+    """A file that is whole. `sha256` is the digest of its content, in hex; `expires_at` 0: it stays until it is deleted."""
 
     id: str
     tenant: str
@@ -44,11 +44,15 @@ class StoredFile:
     size_bytes: int
     sha256: str
     created_at: int
+    expires_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """What a caller asks for. `window_s`: how long the batch may take; what is not done then expires."""
+    """What a caller asks for. `window_s`: how long the batch may take; what is not done then expires.
+
+    `output_life_s`: how long its output and error files are kept once they are written; 0: until they are deleted.
+    """
 
     tenant: str
     endpoint: str
@@ -56,6 +60,7 @@ class BatchOrder:
     window: str
     window_s: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    output_life_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,21 @@ class LineError:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens of answers, as their replicas counted them. `cached` is a part of `input`, `reasoning` of `output`."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch. `moments` maps a status to when it was reached; `completed + failed <= total` at any instant."""
+    """One batch. `moments` maps a status to when it was reached; `completed + failed <= total` at any instant.
+
+    `model` is that of its first request; `tokens` are those of the requests that completed.
+    """
 
     id: str
     order: BatchOrder
@@ -83,6 +101,8 @@ class Batch:
     output_file_id: str = ""
     error_file_id: str = ""
     errors: tuple[LineError, ...] = ()
+    model: str = ""
+    tokens: TokenCounts = field(default_factory=TokenCounts)
 
     @property
     def created_at(self) -> int:
@@ -97,6 +117,14 @@ class Item:
     line: int
     custom_id: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to make a batch's next move (validating, closing). Who claims it after that made its move in vain."""
+
+    batch: Batch
+    holder: str
 
 
 @dataclass(frozen=True, slots=True)

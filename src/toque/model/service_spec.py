@@ -153,7 +153,19 @@ class JobSpec:
 
     store: str = setting(
         "",
-        Setting("File of the job store (empty: jobs.sqlite in the state directory); `off` for none.", "path"),
+        Setting(
+            "File of the job store (empty: jobs.sqlite in the state directory), `postgresql://USER@HOST/DATABASE` for"
+            " several gateways (with a password: `env:NAME` or `file:PATH` of the URL), or `off`.",
+            "path",
+        ),
+    )
+    lease_s: int = setting(
+        60,
+        Setting(
+            "A gateway that says nothing about its items for this long is taken for dead, and another runs them.",
+            "s",
+            minimum=2,
+        ),
     )
     in_flight_max: int = setting(
         32, Setting("Items of batches under way at once; those without a slot wait in the line of batch.", minimum=1)
