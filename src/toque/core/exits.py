@@ -10,6 +10,7 @@ from toque.core.appeal import Appeals
 from toque.core.journey import Journey
 from toque.core.outlook import Outlook
 from toque.core.queue import Line
+from toque.core.standing import Standing
 from toque.model.messages import Effect
 from toque.model.spec import PoolSpec
 from toque.model.ticket import FallbackCause, RefusalReason, ServiceClass, Ticket
@@ -19,22 +20,25 @@ ASK_AGAIN_S_MIN = 1.0
 
 
 class Exits:
-    """Those of one pool; `outlook` says what to expect of it."""
+    """Those of one pool; `outlook` says what to expect of it, `standing` how many may wait."""
 
-    __slots__ = ("_appeals", "_line", "_spec", "outlook")
+    __slots__ = ("_appeals", "_line", "_spec", "outlook", "standing")
 
     def __init__(self, spec: PoolSpec, line: Line, outlook: Outlook, appeals: Appeals) -> None:
         self._spec = spec
         self._line = line
         self.outlook = outlook
         self._appeals = appeals
+        self.standing = Standing(spec.queue, line, outlook)
 
     def revise(self, spec: PoolSpec) -> None:
         """Go by other settings; those who wait keep what they were told."""
         self._spec = spec
+        self.standing.revise(spec.queue)
 
     def refuse(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse a ticket that has ended here, unless another pool takes it in the same step."""
+        self.standing.refused(ticket.service_class, reason, now)
         self._appeals.refuse(ticket, reason, self.outlook.come_again_s(ticket.id, now), now, out)
 
     def plan(self, journey: Journey, now: float) -> None:

@@ -55,6 +55,13 @@ class Outlook:
         ahead = len(self._line) if is_batch else self._line.length(service_class)
         return self.retry_after_s(ahead - is_in_line, now)
 
+    def served_within(self, seconds: float) -> int | None:
+        """Predict how many are served in so long, one for each slot at least; None where that is about to change."""
+        roster = self._supply.roster
+        if not roster.ready or roster.coming:
+            return None
+        return max(roster.slots, int(seconds / self._forecast.slot_s(0, roster.slots)))
+
     def retry_after_s(self, waiting: int, now: float) -> float:
         """Predict when one more request behind `waiting` others could be served.
 

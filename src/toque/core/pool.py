@@ -85,7 +85,7 @@ class Pool:
                 return False
             self.trust.rouse(now)
             return True
-        if self.line.is_full(ticket.service_class):  # 4
+        if self.exits.standing.is_full(ticket.service_class, now):  # 4
             self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
         else:  # 5
             journey = self._take_in(ticket, now)

@@ -17,12 +17,16 @@ INTERACTIVE = ServiceClass.INTERACTIVE
 
 
 class Line:
-    """Journeys that wait for a slot. `length_max` bounds each class by itself, so that batch never crowds out people."""
+    """Journeys that wait for a slot. `length_max` bounds each class by itself, so that batch never crowds out people.
 
-    __slots__ = ("_batch", "_deadlines", "_interactive", "_rested_at", "_resting", "_since_batch", "_spec")
+    `shortened`: so many interactive ones are taken in for now, if that is fewer (None: it is not shortened).
+    """
+
+    __slots__ = ("_batch", "_deadlines", "_interactive", "_rested_at", "_resting", "_since_batch", "_spec", "shortened")
 
     def __init__(self, spec: QueueSpec) -> None:
         self._spec = spec
+        self.shortened: int | None = None
         self._interactive: OrderedDict[int, Journey] = OrderedDict()
         self._batch: OrderedDict[int, Journey] = OrderedDict()
         self._deadlines: list[tuple[float, int]] = []
@@ -49,7 +53,10 @@ class Line:
 
     def is_full(self, service_class: ServiceClass) -> bool:
         """Whether one more of this class would break the bound."""
-        return len(self._of(service_class)) >= self._spec.length_max
+        length = len(self._of(service_class))
+        if self.shortened is not None and service_class is INTERACTIVE and length >= self.shortened:
+            return True
+        return length >= self._spec.length_max
 
     def is_first(self, service_class: ServiceClass) -> bool:
         """Whether a newcomer of this class would be the first to be served."""

@@ -62,7 +62,7 @@ def _condition(pool: Pool, *, is_draining: bool) -> tuple[str, str]:
     if barred and len(barred) == roster.ready:  # 2
         return "unhealthy", barred[0].breaker.reason
     if roster.ready:  # 3
-        return "ok", pool.supply.shortage or restart.reason
+        return "ok", pool.supply.shortage or restart.reason or pool.exits.standing.reason
     return _condition_of_none(pool)
 
 

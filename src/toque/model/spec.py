@@ -44,6 +44,24 @@ class QueueSpec:
             above=0,
         ),
     )
+    standing_s: float = setting(
+        10.0,
+        Setting(
+            "A line that has refused interactive requests for so long is no burst, and is shortened while no more capacity "
+            "is on its way (0: never is).",
+            "s",
+            minimum=0,
+        ),
+    )
+    standing_wait_s: float = setting(
+        4.0,
+        Setting(
+            "A shortened line takes as many as are served within this, at least one for each slot: the slots stay busy, "
+            "and whoever comes when the load has dropped does not wait for what was left of it.",
+            "s",
+            above=0,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
