@@ -119,7 +119,7 @@ class Driver(Protocol):
 
     A start is reported as ReplicaSpawned, ReplicaLoaded, ReplicaReady or ReplicaFailed at any point; a stop as
     ReplicaStopped (also when the replica died meanwhile); a death nobody ordered as ReplicaFailed; a probe as
-    ReplicaHealthy or ReplicaFailed. After ReplicaFailed and ReplicaStopped nothing of the replica is left.
+    ReplicaHealthy or ReplicaFailed, or as ReplicaUnreachable by a driver that cannot start it anew. After ReplicaFailed and ReplicaStopped nothing of the replica is left.
     """
 
     def start(self, replica_id: int, model: ModelSpec) -> None:

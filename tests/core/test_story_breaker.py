@@ -21,6 +21,7 @@ from toque.model.messages import (
     ReplicaFailed,
     ReplicaHealthy,
     ReplicaStopped,
+    ReplicaUnreachable,
     StopReplica,
 )
 from toque.model.spec import PoolSpec, QueueSpec, ReplicaBounds, RetrySpec
@@ -348,6 +349,54 @@ def test_a_silent_upstream_that_is_not_ours_is_only_left_alone() -> None:
     story = warm(replace(chat(), elastic=False))
     assert only(silent(story, 10.0), StopReplica) == []
     assert states(story) == [OPEN]
+
+
+def hosted(replicas: int = 1) -> Story:
+    return warm(replace(chat(replicas), elastic=False))
+
+
+def test_r14_an_upstream_that_cannot_be_reached_is_tried_again_when_its_breaker_says_so() -> None:
+    story = hosted()
+    story.at(1.0, arrival(1))
+    assert only(story.at(1.1, Failed(1, FailureKind.NOT_SENT)), ProbeReplica) == [ProbeReplica(1)]
+    assert refusals(story.at(1.2, arrival(2))) == [], "a probe is under way"
+    effects = story.at(1.5, ReplicaUnreachable(1, "its address cannot be reached"))
+    assert only(effects, RecordBreaker) == [RecordBreaker("chat", 1, OPEN, "its address cannot be reached", 10.0)]
+    assert refusals(effects) == [(2, "no_healthy_replica")]
+    (refusal,) = only(story.at(5.5, arrival(3)), Refuse)
+    assert 0.8 * 6.0 <= refusal.retry_after_s <= 1.2 * 6.0, "6 of the 10 seconds are left"
+    assert turns(story.until(11.5)) == [(1, HALF_OPEN)]
+    assert routes(story.at(12.0, arrival(4))) == [(4, 1)]
+    assert turns(story.at(12.5, answered(4))) == [(1, CLOSED)], "it was back within one interval"
+    assert starts([effect for _, _, effects in story.journal[1:] for effect in effects]) == [], (
+        "the same replica as ever"
+    )
+    story.check_replay()
+
+
+def test_r14_an_upstream_that_stays_away_is_asked_by_one_request_each_time_its_breaker_is_half_open() -> None:
+    story = hosted()
+    story.at(1.0, arrival(1))
+    story.at(1.0, Failed(1, FailureKind.NOT_SENT), ReplicaUnreachable(1, "its address cannot be reached"))
+    story.at(11.0, arrival(2))
+    assert turns(story.at(11.0, Failed(2, FailureKind.NOT_SENT))) == [(1, OPEN)]
+    assert turns(story.at(11.5, ReplicaUnreachable(1, "its address cannot be reached"))) == [], "the probe has said it"
+    assert refusals(story.at(12.0, arrival(3))) == [(3, "no_healthy_replica")]
+    assert turns(story.until(31.0)) == [(1, HALF_OPEN)], "twice as long"
+
+
+def test_of_several_upstreams_only_the_one_that_cannot_be_reached_is_left_alone() -> None:
+    story = hosted(replicas=2)
+    story.at(1.0, arrival(1))
+    story.at(1.0, Failed(1, FailureKind.NOT_SENT), ReplicaUnreachable(1, "its address cannot be reached"))
+    assert states(story) == [OPEN, CLOSED]
+    assert routes(story.at(2.0, arrival(2))) == [(2, 2)]
+
+
+def test_a_late_word_that_an_upstream_cannot_be_reached_changes_nothing() -> None:
+    story = hosted()
+    assert story.at(1.0, ReplicaUnreachable(1, "its address cannot be reached")) == []
+    assert states(story) == [CLOSED]
 
 
 def test_an_open_breaker_is_gone_with_its_replica() -> None:

@@ -10,10 +10,9 @@ from tests.drivers.bench import Reports, model
 from toque.drivers import open_driver
 from toque.drivers.site import Site
 from toque.drivers.static import StaticDriver
-from toque.model.condition import FailureCause
 from toque.model.endpoint import Endpoint
 from toque.model.errors import ConfigError
-from toque.model.messages import ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
+from toque.model.messages import ReplicaHealthy, ReplicaReady, ReplicaStopped, ReplicaUnreachable
 from toque.ports import Driver, ReplicaStatus
 
 
@@ -59,14 +58,14 @@ async def test_an_address_that_takes_connections_is_healthy() -> None:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-async def test_an_address_that_takes_none_is_a_failure(secure: bool) -> None:
+async def test_an_address_that_takes_none_is_told_and_kept(secure: bool) -> None:
     reports = Reports()
     driver = opened(reports, Endpoint("127.0.0.1", free_port(), secure=secure))
     driver.start(1, model())
     driver.probe(1)
-    failed = await reports.first(ReplicaFailed)
-    assert failed == ReplicaFailed(1, FailureCause.UNHEALTHY, "its address cannot be reached")
-    assert driver.endpoint(1) is None
+    told = await reports.first(ReplicaUnreachable)
+    assert told == ReplicaUnreachable(1, "its address cannot be reached")
+    assert driver.endpoint(1) is not None
     await driver.close()
 
 

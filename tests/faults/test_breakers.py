@@ -1,6 +1,7 @@
 """U01, U04, R14, R15: replicas that fail, are busy or slow are left alone, told so, and taken back when they recover."""
 
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +115,30 @@ breaker = {{ open_s_min = 2.0 }}
             assert breakers(service) == ["closed"]
             assert len(engine.requests) == 7, "the first one that was let through was answered"
             assert (turns(service, "open"), turns(service, "closed")) == (2, 1)
+
+
+def test_r14_an_upstream_that_could_not_be_reached_answers_within_one_interval_of_its_return(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = f"""
+[models.chat]
+agent = "openai"
+url = "http://127.0.0.1:{port}/v1"
+breaker = {{ open_s_min = 2.0 }}
+"""
+    with serving(tmp_path, settings) as service:
+        status, _, body = service.ask()
+        assert (status, body["error"]["code"]) == (503, "no_healthy_replica")
+        assert breakers(service) == ["open"]
+        assert "its address cannot be reached" in str(service.why("chat")["replicas"])
+        with in_background(FakeEngine(port=port)) as engine:
+            came_back_at = time.monotonic()
+            until(lambda: service.ask()[0] == 200)
+            assert time.monotonic() - came_back_at < 4.0, "two, and what a busy machine takes"
+            assert len(engine.requests) == 1, "nobody knocked before"
+        assert [row["replica"]["id"] for row in service.replicas()] == [1], "nothing was started anew"
+        assert (turns(service, "open"), turns(service, "closed")) == (1, 1)
 
 
 def test_u01_a_busy_upstream_is_left_alone_as_long_as_it_asked(tmp_path: Path) -> None:

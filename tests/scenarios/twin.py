@@ -1,6 +1,7 @@
 """The twin of one replica and its driver: it comes up or does not, serves, hangs, falls ill, dies, stops.
 
-Law: its life is told in order and has one end, as the drivers promise; what it takes along is told before or after that.
+Law: its life is told in order and has one end, as the drivers promise; what it takes along is told before or after that. One
+that somebody else runs does not die: it is away for a while.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from toque.model.messages import (
     ReplicaReady,
     ReplicaSpawned,
     ReplicaStopped,
+    ReplicaUnreachable,
 )
 from toque.model.resources import Resources
 from toque.model.spec import PoolSpec
@@ -43,7 +45,8 @@ class Twin:
         self._is_up = False
         self._is_stopping = False
         self._is_gone = False
-        self._hung_until = -inf
+        self._is_ours = spec.elastic
+        self._hung_until = self._away_until = -inf
         self._ill: tuple[float, FailureKind] = (-inf, FailureKind.ERROR)
         climate = world.schedule.climate
         self._chance = dice(world.schedule.seed, "replica", number)
@@ -91,6 +94,9 @@ class Twin:
             return
         now = self._world.now
         match what:
+            case "dies" if not self._is_ours:
+                self._away_until = now + self._chance.choice([0.1, 2.0, 30.0])
+                self._lose_calls()
             case "dies":
                 cause = self._chance.choice([FailureCause.EXITED, FailureCause.EXITED, FailureCause.OUT_OF_MEMORY])
                 self._die(cause, "killed (signal 9)")
@@ -103,7 +109,7 @@ class Twin:
 
     def _hang(self, length_s: float) -> None:
         self._hung_until = self._world.now + length_s
-        if length_s >= UNHEALTHY_AFTER_S:
+        if length_s >= UNHEALTHY_AFTER_S and self._is_ours:
             self._world.later(UNHEALTHY_AFTER_S, lambda: self._die(FailureCause.UNHEALTHY, "did not answer its probes"))
 
     def _die(self, cause: FailureCause, reason: str) -> None:
@@ -138,8 +144,10 @@ class Twin:
         """Answer when it can; if it never can, its end is the answer."""
         if self._is_gone:
             return
-        if self._hung_until > self._world.now:
+        if self._hung_until > self._world.now and self._is_ours:
             self._world.at(self._hung_until, self.probe)
+        elif self._away_until > self._world.now:
+            self._world.later(PATIENT_PROBE_S, lambda: self._tell(ReplicaUnreachable(self.number, "it is away")))
         else:
             self._world.later(PATIENT_PROBE_S, lambda: self._tell(ReplicaHealthy(self.number)))
 
@@ -153,7 +161,7 @@ class Twin:
         """Take a call; one that is gone refuses it, one that is ill says so, one that hangs says nothing."""
         assert self._is_up, f"replica {self.number} was never ready"
         call = self.calls[ticket_id] = Call(decode_s * self._pace)
-        if self._is_gone:
+        if self._is_gone or self._away_until > self._world.now:
             self._then(0.0, ticket_id, call, lambda: self._world.fail(ticket_id, FailureKind.NOT_SENT))
         elif self._ill[0] > self._world.now:
             kind = self._ill[1]

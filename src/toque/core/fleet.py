@@ -7,7 +7,7 @@ same effects, always. Nothing here polls: `next_wake` names the next instant at 
 from collections.abc import Set as AbstractSet
 from itertools import count
 from math import inf
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from toque.core.appeal import Appeals
 from toque.core.budget import Budget
@@ -34,21 +34,22 @@ from toque.model.messages import (
     Finished,
     PressureMeasured,
     Refuse,
+    ReplicaEvent,
     ReplicaFailed,
     ReplicaHealthy,
     ReplicaLoaded,
     ReplicaReady,
     ReplicaSpawned,
     ReplicaStopped,
+    ReplicaUnreachable,
     SpecChanged,
     Woke,
 )
 from toque.model.spec import FleetSpec, PoolSpec
 from toque.model.ticket import RefusalReason, Ticket
 
-ReplicaEvent: TypeAlias = (
-    ReplicaSpawned | ReplicaLoaded | ReplicaReady | ReplicaHealthy | ReplicaFailed | ReplicaStopped
-)
+PHASES = {ReplicaSpawned: Step.SPAWNED, ReplicaLoaded: Step.LOADED}
+"""What a replica that is coming tells of its way, as a step of its life."""
 
 
 class Fleet:
@@ -167,14 +168,14 @@ class Fleet:
             return
         replica = pool.supply.roster.replicas[event.replica_id]
         match event:
-            case ReplicaSpawned():
-                pool.supply.roster.step(replica, Step.SPAWNED, now)
-            case ReplicaLoaded():
-                pool.supply.roster.step(replica, Step.LOADED, now)
+            case ReplicaSpawned() | ReplicaLoaded():
+                pool.supply.roster.step(replica, PHASES[type(event)], now)
             case ReplicaReady():
                 pool.replica_ready(replica, event, now)
             case ReplicaHealthy():
                 pool.supply.cleared(replica, now, out)
+            case ReplicaUnreachable():
+                pool.trust.unreachable(replica, event.reason, now, out)
             case ReplicaFailed():
                 del self._owners[replica.id]
                 pool.replica_failed(replica, event, now, out)

@@ -127,6 +127,11 @@ class Trust:
         elif not was_doubted and (reason := breaker.failed(now, lambda: self._outlived(replica, journey))):  # 4
             self._open(replica, event.kind, reason, now, out)
 
+    def unreachable(self, replica: Replica, reason: str, now: float, out: list[Effect]) -> None:
+        """A replica in doubt that is not ours cannot be reached: nobody can start it anew, so its breaker says when to try."""
+        if self._roster.step(replica, Step.CLEARED, now):
+            self._open(replica, FailureKind.NOT_SENT, reason, now, out)
+
     def left(self, replica: Replica, journey: Journey) -> None:
         """A request is off its replica: if it was the probe and showed nothing, another one may be let through."""
         if replica.breaker.is_awaiting(journey.ticket.id):

@@ -1,16 +1,16 @@
 """The driver for replicas that somebody else runs, such as a hosted API: nothing is started or stopped.
 
-Law: "alive" means that the address can be reached, and no more; what it answers is the breaker's business.
+Law: "alive" means that the address can be reached, and no more; what it answers is the breaker's business, and so is when to try
+again one that cannot be reached: it is never gone, since nobody here can start it anew.
 """
 
 import asyncio
 
 from toque.drivers.site import Site
 from toque.model.agent_spec import ModelSpec
-from toque.model.condition import FailureCause
 from toque.model.endpoint import Endpoint
 from toque.model.errors import ConfigError
-from toque.model.messages import ReplicaFailed, ReplicaHealthy, ReplicaReady, ReplicaStopped
+from toque.model.messages import ReplicaHealthy, ReplicaReady, ReplicaStopped, ReplicaUnreachable
 from toque.ports import ReplicaStatus
 from toque.wire.connections import tls_context
 
@@ -74,10 +74,8 @@ class StaticDriver:
         del self._probes[replica_id]
         if can_be_reached:
             self._site.report(ReplicaHealthy(replica_id))
-            return
-        self._forget(replica_id)
-        reason = "its address cannot be reached"
-        self._site.report(ReplicaFailed(replica_id, FailureCause.UNHEALTHY, reason))
+        else:
+            self._site.report(ReplicaUnreachable(replica_id, "its address cannot be reached"))
 
 
 async def _connects(endpoint: Endpoint) -> bool:

@@ -102,11 +102,23 @@ class ReplicaHealthy:
 
 
 @value
+class ReplicaUnreachable:
+    """The answer to `ProbeReplica` where somebody else runs it: it is not gone, but its address cannot be reached now."""
+
+    replica_id: int
+    reason: str
+
+
+@value
 class ReplicaStopped:
     """A `StopReplica` is done and nothing of the replica is left."""
 
     replica_id: int
 
+
+ReplicaEvent: TypeAlias = (
+    ReplicaSpawned | ReplicaLoaded | ReplicaReady | ReplicaFailed | ReplicaHealthy | ReplicaUnreachable | ReplicaStopped
+)
 
 # ---- events: time and will -------------------------------------------------------------------------------------------
 
@@ -139,20 +151,7 @@ class SpecChanged:
 
 
 Event: TypeAlias = (
-    Arrived
-    | Finished
-    | Failed
-    | Abandoned
-    | ReplicaSpawned
-    | ReplicaLoaded
-    | ReplicaReady
-    | ReplicaFailed
-    | ReplicaHealthy
-    | ReplicaStopped
-    | Woke
-    | DrainOrdered
-    | PressureMeasured
-    | SpecChanged
+    Arrived | Finished | Failed | Abandoned | ReplicaEvent | Woke | DrainOrdered | PressureMeasured | SpecChanged
 )
 
 # ---- effects ---------------------------------------------------------------------------------------------------------
