@@ -474,7 +474,7 @@ def test_r10_what_is_killed_for_want_of_memory_is_started_three_times_more_and_t
     pool = view_fleet(story.fleet, story.now).pools[0]
     assert (pool.condition, pool.reason) == (
         "crash_loop",
-        "it exited with status 1, for the 4th time: give the model less context or fewer slots, and reload",
+        "it exited with status 1, for the 4th time: give the model more memory, less context or fewer slots, and reload",
     )
     assert starts(story.happen(SpecChanged(story.spec, ("chat",)))) == [5]
 

@@ -59,6 +59,7 @@ class Bench:
         self.argv = (sys.executable, "-m", "tests.drivers.child_server", *behaviours)
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OPENAI_API_KEY": "sk-CANARY"}
         self.memory_kills = 0
+        self.notices: list[str] = []
         site = Site(
             self.reports.take,
             self.reports.advance,
@@ -67,6 +68,7 @@ class Bench:
             environment,
             state_dir,
             lambda: self.memory_kills,
+            self.notices.append,
         )
         self.driver = ProcessDriver(site)
 

@@ -36,6 +36,8 @@ if "family" in behaviours:
 if "refuse" in behaviours:
     pipe.failed("model.gguf: not a GGUF file")
     sys.exit(1)
+if "hungry" in behaviours:
+    eaten = [bytearray(b"x" * 2**20) for _ in range(256)]
 if "exit" in behaviours:
     sys.exit("no room for the model")
 if "endless" in behaviours:

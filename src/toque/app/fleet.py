@@ -19,6 +19,7 @@ from toque.config.read import find_config, read_config
 from toque.drivers import open_driver
 from toque.drivers.site import Site
 from toque.model.agent_spec import ModelSpec
+from toque.model.announcement import Assumed
 from toque.model.endpoint import Endpoint
 from toque.model.errors import CallerError
 from toque.model.messages import SpecChanged
@@ -120,6 +121,7 @@ class OpenFleet:
             locate=lambda model: self.kinds[model.pool.name].endpoint(model.agent),
             environment=os.environ,
             state_dir=home,
+            notice=lambda text: self._announce(Assumed(text)),
         )
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:

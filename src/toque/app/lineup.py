@@ -47,7 +47,7 @@ class Lineup:
         return WaysOut(self.fleet.pools)
 
     def renewed_by(self, after: "Lineup") -> tuple[str, ...]:
-        """Name the models of both whose replicas cannot go on: another engine, file, key or number of slots."""
+        """Name the models of both whose replicas cannot go on: another engine, file, key, isolation or number of slots."""
         return tuple(name for name in after.models if name in self.models and self._is_other(name, after))
 
     def _is_other(self, name: str, after: "Lineup") -> bool:
@@ -55,6 +55,7 @@ class Lineup:
         return (
             _started_with(old.agent) != _started_with(new.agent)
             or old.pool.slots != new.pool.slots
+            or old.isolation != new.isolation
             or self.stamps[name] != after.stamps[name]
         )
 

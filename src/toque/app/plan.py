@@ -5,10 +5,12 @@ Law: what the ledger measured on this machine beats any estimate, and every gues
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 from toque.model.agent_spec import AgentSpec, ModelSpec
 from toque.model.fallback_spec import SpendingSpec
+from toque.model.isolation_spec import read_cores
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec
 from toque.records.ledger import Ledger
@@ -25,16 +27,26 @@ CONTEXT_TOKEN_BYTES = 24 * 2**10
 def settle_threads(models: Sequence[ModelSpec], cores: float) -> tuple[ModelSpec, ...]:
     """Replace `threads = 0` of every model an engine of ours runs by an even share of the cores, at least one.
 
-    The share is that of all replicas there may be at once. Models without an engine of ours (user code, the fake) count no
-    cores unless the settings say so: nobody knows what they need.
+    The share is that of all replicas there may be at once, and no more than the model's isolation leaves a replica: threads that
+    wait for each other on one core are slower than one thread. Models without an engine of ours (user code, the fake) count
+    no cores unless the settings say so: nobody knows what they need.
     """
     engines = [model for model in models if model.agent.agent in THREADED]
     replicas = sum(model.pool.replicas.maximum for model in engines)
     share = max(1, int(cores // max(1, replicas)))
     return tuple(
-        replace(model, agent=replace(model.agent, threads=model.agent.threads or share)) if model in engines else model
+        replace(model, agent=replace(model.agent, threads=model.agent.threads or _most(model, share)))
+        if model in engines
+        else model
         for model in models
     )
+
+
+def _most(model: ModelSpec, share: int) -> int:
+    """Return as many threads as a replica can run at once, if that is less than its share."""
+    isolation = model.isolation
+    cores = len(read_cores(isolation.cores)) if isolation.cores else share
+    return min(share, cores, ceil(isolation.cpu_max) or share)
 
 
 def model_identity(model: ModelSpec) -> str:
@@ -65,7 +77,8 @@ def _plan_pool(model: ModelSpec, ledger: Ledger) -> PoolSpec:
     if not model.pool.elastic:
         return model.pool
     known = ledger.entry(model_identity(model))
-    memory_bytes = known.memory_bytes if known and known.memory_bytes else _estimate_bytes(model)
+    memory_bytes = known.memory_bytes if known and known.memory_bytes else estimate_bytes(model)
+    memory_bytes = min(memory_bytes, model.isolation.memory_bytes_max or memory_bytes)
     return replace(
         model.pool,
         footprint=Resources(memory_bytes, float(model.agent.threads), model.pool.footprint.gpu_memory_bytes),
@@ -73,7 +86,8 @@ def _plan_pool(model: ModelSpec, ledger: Ledger) -> PoolSpec:
     )
 
 
-def _estimate_bytes(model: ModelSpec) -> int:
+def estimate_bytes(model: ModelSpec) -> int:
+    """Guess what a replica takes before one was measured."""
     context_bytes = model.pool.slots * model.agent.context_tokens * CONTEXT_TOKEN_BYTES if model.agent.source else 0
     return PROCESS_BYTES + _file_bytes(model.agent) + context_bytes
 

@@ -1,6 +1,6 @@
 """`toque check`: would `toque up` work here? One line for each thing looked at, and what to do where it would not.
 
-Law: nothing is started or fetched; a finding that would stop the service makes the command fail.
+Law: nothing of the service is started, and nothing fetched; a finding that would stop the service makes the command fail.
 """
 
 import argparse
@@ -51,6 +51,7 @@ def _findings(named: str, terminal: Terminal) -> Iterator[Finding]:
 def check_spec(spec: ServiceSpec, terminal: Terminal) -> Iterator[Finding]:
     """Look at what the settings name."""
     from toque.cli.fit import check_capacity, check_models  # noqa: PLC0415  # heavy, and of no use to wrong settings
+    from toque.cli.fit_isolation import check_isolation  # noqa: PLC0415
 
     yield from check_models(spec)
     yield from check_keys(spec, terminal.environment)
@@ -58,6 +59,7 @@ def check_spec(spec: ServiceSpec, terminal: Terminal) -> Iterator[Finding]:
     yield from check_addresses(spec)
     yield from check_capacity(spec, terminal.environment)
     yield from check_files(spec)
+    yield from check_isolation(spec, terminal.environment)
 
 
 def _show(finding: Finding, terminal: Terminal) -> None:

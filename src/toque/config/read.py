@@ -19,6 +19,7 @@ from toque.config.source import KeyPath, read_source
 from toque.config.tables import checked
 from toque.model.agent_spec import AgentSpec, ModelSpec
 from toque.model.errors import ConfigError
+from toque.model.isolation_spec import IsolationSpec
 from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec, ServiceSpec
 from toque.model.spec import PoolSpec
@@ -75,7 +76,8 @@ def _model(name: str, table: _Values, driver: str) -> ModelSpec:
     """A model with a URL runs elsewhere: its pool has one replica, which is not ours to start."""
     url = str(table["url"])
     hosted = is_elsewhere(url) if url else driver != LOCAL_DRIVER
-    return ModelSpec(_made(PoolSpec, table, name=name, elastic=not url, hosted=hosted), _made(AgentSpec, table))
+    pool = _made(PoolSpec, table, name=name, elastic=not url, hosted=hosted)
+    return ModelSpec(pool, _made(AgentSpec, table), _made(IsolationSpec, _table(table["isolation"])))
 
 
 def _made(spec: type[_Spec], table: _Values, **given: object) -> _Spec:

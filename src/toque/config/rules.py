@@ -12,6 +12,7 @@ from toque.config.address import is_loopback, split_address
 from toque.config.complaints import did_you_mean
 from toque.config.contradiction import Contradiction
 from toque.config.fallback_rules import fallback_contradictions
+from toque.config.isolation_rules import isolation_contradictions
 from toque.config.secret import REFERENCE
 from toque.config.source import KeyPath
 from toque.model.agent_spec import AgentSpec, ModelSpec
@@ -29,6 +30,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         _ladder(spec.overload),
         *(_pool(model.pool) for model in spec.models),
         *(_agent(model) for model in spec.models),
+        *(isolation_contradictions(model) for model in spec.models),
         _keys(spec),
         _store(spec.jobs.store),
         fallback_contradictions(spec),

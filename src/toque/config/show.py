@@ -27,6 +27,7 @@ def shown(spec: ServiceSpec) -> list[Shown]:
     for model in spec.models:
         here = f"models.{model.pool.name}."
         values |= dict(_values(here, model.pool)) | dict(_values(here, model.agent))
+        values |= dict(_values(f"{here}isolation.", model.isolation))
     for key in spec.keys:
         values |= dict(_values(f"keys.{key.name}.", key))
     capacity = spec.capacity

@@ -63,7 +63,8 @@ class Restart:
             self.is_crash_loop = True
             self.not_before = inf
             self.reason = (
-                f"{reason}, for the {self._memory_kills}th time: give the model less context or fewer slots, and reload"
+                f"{reason}, for the {self._memory_kills}th time: give the model more memory, less context or fewer slots, "
+                "and reload"
             )
 
     def ready(self) -> None:

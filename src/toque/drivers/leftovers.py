@@ -1,24 +1,31 @@
-"""Children on record, so that the next start can end what this process could not take with it.
+"""Children and their control groups on record, so that the next start can end what this process could not take with it.
 
 Law: a process is killed only when its owner is gone, and only when its id and start time are both on record, or when it is
-in the group of one on record and carries the owner's mark: what a child started itself outlives it when we are killed.
+in the group of one on record and carries the owner's mark: what a child started itself outlives it when we are killed. A control
+group is removed, with whoever is in it, only when its path is on record and its name tells that it is that owner's.
 """
 
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from toque.drivers.cgroup import Cgroup
 from toque.drivers.process_table import boot_id, carries, process_group, start_time
 
 MARK = "TOQUE_OWNER"
 """Environment of every child: whose it is."""
 
+_GROUP = "cgroup_"
+_GROUP_NAME = "toque-"
+
 
 class Leftovers:
-    """One directory for each owner, named by boot, process id and start time, with one empty file for each child.
+    """One directory for each owner, named by boot, process id and start time, with one empty file for each child and one
+    for each control group, which tells its path.
 
     `mark` belongs into the environment of every child, which hands it on to those it starts itself.
     """
@@ -33,9 +40,9 @@ class Leftovers:
         if not self._root.is_dir():
             return 0
         abandoned = [owner for owner in self._root.iterdir() if not _is_alive(owner.name)]
-        ended = sum(_end(child.name, owner.name) for owner in abandoned for child in owner.iterdir())
+        ended = sum(_end(page.name, owner.name) for owner in abandoned for page in owner.iterdir() if _is_child(page))
         for owner in abandoned:
-            shutil.rmtree(owner, ignore_errors=True)
+            _close(owner)
         return ended
 
     def record(self, pid: int) -> Path:
@@ -46,14 +53,45 @@ class Leftovers:
             page.touch()
         return page
 
+    def group_name(self) -> str:
+        """Return a name for a control group of this owner that no other has."""
+        return f"{_GROUP_NAME}{self._own.name}-{secrets.token_hex(4)}"
+
+    def record_group(self, path: Path) -> Path:
+        """Put a control group on record before it is made, and return the page."""
+        page = self._own / f"{_GROUP}{path.name}"
+        with suppress(OSError):
+            self._own.mkdir(parents=True, exist_ok=True)
+            page.write_text(str(path), "utf-8")
+        return page
+
     def strike(self, page: Path) -> None:
-        """Take a child off the record: it is gone."""
+        """Take a child or a group off the record: it is gone."""
         with suppress(OSError):
             page.unlink()
 
     def close(self) -> None:
-        """Leave no trace of this owner."""
-        shutil.rmtree(self._own, ignore_errors=True)
+        """Leave no trace of this owner but of groups that the kernel still holds: they are the next start's to remove."""
+        _close(self._own)
+
+
+def _close(owner: Path) -> None:
+    groups = [page for page in owner.glob(f"{_GROUP}*") if not _end_group(page, owner.name)]
+    if not groups:
+        shutil.rmtree(owner, ignore_errors=True)
+
+
+def _end_group(page: Path, owner: str) -> bool:
+    """Remove a group on record; True when it is gone, or not that owner's to remove."""
+    try:
+        path = Path(page.read_text("utf-8"))
+    except OSError:
+        return True
+    return not path.name.startswith(f"{_GROUP_NAME}{owner}-") or Cgroup(path).end()
+
+
+def _is_child(page: Path) -> bool:
+    return not page.name.startswith(_GROUP)
 
 
 def _name(pid: int) -> str:

@@ -7,6 +7,7 @@ of the child is left.
 import asyncio
 import signal
 
+from toque.drivers.cage import Cage
 from toque.drivers.child import Child
 from toque.drivers.health import Health
 from toque.drivers.leftovers import Leftovers
@@ -26,7 +27,7 @@ from toque.model.messages import (
     ReplicaSpawned,
     ReplicaStopped,
 )
-from toque.model.resources import Resources
+from toque.model.resources import Resources, mebibytes
 from toque.ports import Launch, ReplicaStatus
 from toque.wire.connections import Connections
 
@@ -38,10 +39,13 @@ LAST_LINES = 50
 class ReplicaLife:
     """One replica, from its order to its end. `live()` is that life; the rest looks at it or ends it."""
 
-    def __init__(self, replica_id: int, model: ModelSpec, launch: Launch, secret: Secret, site: Site) -> None:
+    def __init__(
+        self, replica_id: int, model: ModelSpec, launch: Launch, secret: Secret, site: Site, cage: Cage
+    ) -> None:
         self._id = replica_id
         self._model = model
         self._launch = launch
+        self._cage = cage
         self._secret = secret
         self._site = site
         self._report = site.report
@@ -78,13 +82,18 @@ class ReplicaLife:
 
     async def live(self, leftovers: Leftovers) -> None:
         """Run the child until its end and report that. Cancelled: it is killed at once and nothing more reported."""
+        async with self._cage:
+            end = await self._live(leftovers)
+        self._report(end)
+
+    async def _live(self, leftovers: Leftovers) -> ReplicaStopped | ReplicaFailed:
         try:
             self._child = child = Child(self._launch, self._site.environment, self._output, self._hear)
         except OSError as error:
-            self._report(ReplicaFailed(self._id, FailureCause.EXITED, f"could not be started: {error.strerror}"))
-            return
+            return ReplicaFailed(self._id, FailureCause.EXITED, f"could not be started: {error.strerror}")
         page = leftovers.record(child.pid)
         try:
+            await self._cage.admit(child.pid)
             failure = await self._until_over(child)
         except asyncio.CancelledError:
             child.kill()
@@ -93,7 +102,7 @@ class ReplicaLife:
             self.endpoint = None
             await child.end(STOP_GRACE_S)
             leftovers.strike(page)
-        self._report(ReplicaStopped(self._id) if failure is None or self._stop.done() else failure)
+        return ReplicaStopped(self._id) if failure is None or self._stop.done() else failure
 
     async def _until_over(self, child: Child) -> ReplicaFailed | None:
         """Whichever comes first: 1. the order to stop (None), 2. giving the replica up, which kills it, 3. a death."""
@@ -114,9 +123,17 @@ class ReplicaLife:
     def _death(self, child: Child) -> ReplicaFailed:
         if self._refusal:
             return ReplicaFailed(self._id, FailureCause.INVALID_MODEL, self._refusal)
-        if child.exited.result() == -signal.SIGKILL and self._site.memory_kills() > self._memory_kills:
-            return ReplicaFailed(self._id, FailureCause.OUT_OF_MEMORY, "killed by the kernel (signal 9, out of memory)")
+        if child.exited.result() == -signal.SIGKILL and (reason := self._memory_reason()):
+            return ReplicaFailed(self._id, FailureCause.OUT_OF_MEMORY, reason)
         return ReplicaFailed(self._id, FailureCause.EXITED, child.exit_sentence())
+
+    def _memory_reason(self) -> str:
+        """Say that the kernel killed it for want of memory, its own or the machine's; empty where it did not."""
+        if self._cage.memory_kills():
+            return f"killed at its memory limit of {mebibytes(self._model.isolation.memory_bytes_max)}"
+        if self._site.memory_kills() > self._memory_kills:
+            return "killed by the kernel (signal 9, out of memory)"
+        return ""
 
     async def _serve(self, child: Child) -> ReplicaFailed:
         """Wait until it is ready, then watch its health. Returns why it is to be given up."""

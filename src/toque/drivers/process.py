@@ -8,6 +8,7 @@ import asyncio
 import secrets
 from dataclasses import replace
 
+from toque.drivers.cage import Cage, Cages, Objection
 from toque.drivers.leftovers import Leftovers
 from toque.drivers.life import ReplicaLife
 from toque.drivers.site import Site
@@ -31,6 +32,8 @@ class ProcessDriver:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leftovers = Leftovers(site.state_dir)
         self._leftovers.reap()
+        self._cages = Cages(self._leftovers)
+        self._objections: set[tuple[str, Objection]] = set()
 
     def start(self, replica_id: int, model: ModelSpec) -> None:
         """Begin to start a replica. Raises `ToqueError` when there is nothing to start."""
@@ -39,7 +42,8 @@ class ProcessDriver:
         if launch is None:
             raise ConfigError(f"Replicas of {model.pool.name} run elsewhere; nothing can be started here.")
         launch = replace(launch, environment={**launch.environment, **self._leftovers.mark})
-        life = ReplicaLife(replica_id, model, launch, secret, self._site)
+        cage = Cage(model.isolation, self._cages, lambda objection: self._object(model.pool.name, objection))
+        life = ReplicaLife(replica_id, model, launch, secret, self._site, cage)
         task = asyncio.create_task(life.live(self._leftovers))
         self._lives[replica_id] = life
         self._tasks[replica_id] = task
@@ -77,7 +81,14 @@ class ProcessDriver:
         try:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         finally:
+            self._cages.close()
             self._leftovers.close()
+
+    def _object(self, name: str, objection: Objection) -> None:
+        """Say once a model what does not hold here."""
+        if (name, objection) not in self._objections:
+            self._objections.add((name, objection))
+            self._site.notice(f"isolation of {name}: {objection}")
 
     def _bury(self, replica_id: int) -> None:
         """Keep the last words only, of the last few: they tell why a pool is in a crash loop."""

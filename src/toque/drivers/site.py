@@ -20,6 +20,7 @@ class Site:
     `report` takes every event; `progress` a replica's id and how much of its model is loaded (0 to 1). `launch` says how a model runs as a child (None: it runs elsewhere), `locate` where it is
     when it does; both may raise `ConfigError`. `environment` is this process's own: a driver picks a few names from it.
     `state_dir` is where traces for the next start are left. `memory_kills` counts what the kernel killed for want of memory.
+    `notice` takes what a person should know about this machine.
     """
 
     report: Report
@@ -29,3 +30,4 @@ class Site:
     environment: Mapping[str, str] = field(repr=False)
     state_dir: Path
     memory_kills: Callable[[], int] = count_memory_kills
+    notice: Callable[[str], None] = lambda _: None

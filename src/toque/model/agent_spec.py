@@ -6,6 +6,7 @@ Law: secrets are references (`env:NAME`, `file:PATH`) until the moment they are 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from toque.model.isolation_spec import FREE, IsolationSpec
 from toque.model.setting import Setting, setting
 from toque.model.spec import PoolSpec
 
@@ -72,7 +73,8 @@ class AgentSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One `[models.NAME]` table: its pool for the core, its agent for the shell."""
+    """One `[models.NAME]` table: its pool for the core, its agent for the shell, its isolation for the driver."""
 
     pool: PoolSpec
     agent: AgentSpec
+    isolation: IsolationSpec = FREE
