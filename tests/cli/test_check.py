@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.screen import Screen
+from toque.cli import fit_isolation
 from toque.cli.exits import Exit
 from toque.cli.findings import Finding, Verdict, check_addresses, check_fallbacks, check_files, check_keys
 from toque.config.read import read_config
+from toque.drivers.trial import Trial
 from toque.model.service_spec import ServiceSpec
 
 _FAKE = '[models.chat]\nagent = "fake"\n'
@@ -151,3 +153,27 @@ url = "https://api.example.com/v1"
 """
     (found,) = check_fallbacks(_spec(tmp_path, text))
     assert "gpt (elsewhere, for everybody)" in found.text
+
+
+def test_what_holds_of_isolation_is_tried_and_told(tmp_path: Path, environment: Mapping[str, str]) -> None:
+    screen = Screen(environment)
+    text = f'{_FAKE}isolation = {{ service_class = "batch", cores = "4095", memory_bytes_max = "16MiB" }}\n'
+    assert screen.run("check", "--config", _config(tmp_path, text)) == Exit.DONE
+    assert "ok isolation: tried here, and found to hold: scheduling, nice, cores" in screen.shown
+    assert "!  isolation of chat: toque may not use core 4095" in screen.shown
+    assert "!  isolation of chat: a replica is killed at 16 MiB, and may need 64 MiB" in screen.shown
+    assert "ok isolation of chat: batch: idle scheduling, nice 19" in screen.shown
+
+
+def test_what_does_not_hold_matters_only_where_a_model_asks_for_it(
+    tmp_path: Path, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missed = Trial(("cpu_max",), "", "this user may not make control groups", "run toque as a service")
+    monkeypatch.setattr(fit_isolation, "try_isolation", lambda _: iter([missed]))
+    told = "found not to hold here: cpu_max (this user may not make control groups); "
+    (free,) = fit_isolation.check_isolation(_spec(tmp_path, _FAKE), environment)
+    assert (free.verdict, free.text) == (Verdict.OK, told + "no model asks for it")
+    asking = _spec(tmp_path, f"{_FAKE}isolation = {{ cpu_max = 2.0 }}\n")
+    (asked,) = fit_isolation.check_isolation(asking, environment)
+    assert (asked.verdict, asked.text) == (Verdict.NOTE, told + "chat would run without")
+    assert asked.fix == "run toque as a service"

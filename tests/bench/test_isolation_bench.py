@@ -1,0 +1,24 @@
+"""The isolation benchmarks work: their quick forms run and tell what they are to tell."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "bench" / "isolation"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.timeout(120)
+def test_the_quick_form_cages_noise_in_every_way(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = [sys.executable, str(FOLDER / "cage.py"), "--quick", "--json", str(report)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| how the four are caged | speed kept |" in done.stdout
+    rows = {row["cage"]: row for row in json.loads(report.read_text("utf-8"))}
+    assert rows["service_class batch (idle, nice 19)"]["does_not_hold"] == []
+    assert all(row["kept"] > 0 for row in rows.values())
