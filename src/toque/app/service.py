@@ -53,6 +53,8 @@ GC_THRESHOLDS = (50_000, 20, 100)
 Nothing of a request is left to the collector, so it only has to find what rare failures leave. With Python's own 700 it ran
 for 11 % of the time at 256 connections, and looking through everything held requests up for 200 ms (docs/explanation/speed.md).
 """
+HEAP_KEPT_BYTES = 16 * 2**20
+"""Free memory at the end of the heap that stays ours: room for the copies of some large bodies."""
 
 
 def serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], ServiceSpec]) -> int:
@@ -85,6 +87,7 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         watch.open()
         async with open_jobs(spec.jobs, state_dir(spec.records.state_dir, os.environ), gateway):
             settle_collector()
+            settle_allocator()
             announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
             first = await signals.first()
         await reloader.close()
@@ -119,6 +122,15 @@ def settle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def settle_allocator() -> None:
+    """Let the C library keep the memory of large bodies for the next ones.
+
+    glibc gives back what is free at the end of its heap as soon as that is 128 KiB, and then each body of 64 kB is paged in
+    anew. Once a block of its own has been freed, it takes that block's size for usual, and twice as much for worth keeping.
+    """
+    bytearray(HEAP_KEPT_BYTES // 2)
 
 
 class _Signals:

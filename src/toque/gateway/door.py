@@ -22,6 +22,8 @@ from toque.wire.request import Request
 
 TIMEOUT_MS_MAX = 24 * 3600 * 1000
 
+_LOOKED_AT = frozenset({b"traceparent", b"x-toque-timeout-ms"})
+"""Of the fields that may vary in a familiar head (`wire.request.SAYS_MORE` may not), those that an entry was made from."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -57,11 +59,13 @@ class Door:
     def admit(self, request: Request, path: str, request_id: bytes, now: float) -> Errand:
         """Check a request to one of the inference paths. Raises `CallerError`.
 
-        A head that came before on its connection, and passed, is not looked at again.
+        A head that came before on its connection, and passed, is not looked at again, unless something else stands in a field
+        that counts here.
         """
-        entry = request.head.notes
-        if not isinstance(entry, Entry) or entry.keys is not self._keys:
-            request.head.notes = entry = self._enter(request.head.headers)
+        head = request.head
+        entry = head.notes
+        if not isinstance(entry, Entry) or entry.keys is not self._keys or not head.varied.isdisjoint(_LOOKED_AT):
+            head.notes = entry = self._enter(head.headers)
         caller = entry.caller
         reader = self._readers[path]
         try:

@@ -181,17 +181,20 @@ class Connection(asyncio.Protocol):
 
     def _recognises(self, data: bytes, call: Call) -> bool:
         """Hand on a whole answer of a connection that stays open, or say that it is none that is known."""
-        head = self._familiar.meaning
-        if head is None or self._head_bytes:
+        familiar = self._familiar
+        if familiar.meaning is None or self._head_bytes:
             return False
-        body = self._familiar.body_of(data)
+        body = familiar.body_of(data)
         if body is None:
             return False
-        if call.wants_whole(*head):
+        status, headers = familiar.meaning
+        if familiar.varying:
+            headers = {**headers, **familiar.texts()}
+        if call.wants_whole(status, headers):
             self._set_free(call)
             call.on_whole(body)
             return True
-        call.on_head(*head)
+        call.on_head(status, headers)
         if body and self._call is call:
             call.on_body(body)
         if self._call is call:

@@ -49,10 +49,8 @@ class Host(Protocol):
     limits: LimitSpec
     now: float
     keeps_alive: bool
-
-    def begin(self, request: Request, connection: "Incoming") -> Exchange | None:
-        """Answer a request: at once (None), or later as an exchange."""
-        ...
+    begin: "Handler"
+    """Answers a request: at once (None), or later as an exchange."""
 
     def encode_refusal(self, error: ToqueError) -> bytes:
         """Write the whole last answer of a connection."""
@@ -203,10 +201,17 @@ class Incoming(asyncio.Protocol):
             self._refuse(_too_many())
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
-        self._reader.feed(data)
-        if not self._is_busy:
+        """Bytes from the client; mostly a whole request with a head that came before."""
+        reader = self._reader
+        if self._is_busy:
+            reader.feed(data)
+            return
+        request = None if self._is_paused else reader.recognise(data)
+        if request is None:
+            reader.feed(data)
             self._advance()
+        else:
+            self._begin(request)
 
     def eof_received(self) -> bool:
         """The client sends no more, which counts as leaving: what nobody waits for shall not be computed."""
@@ -250,14 +255,17 @@ class Incoming(asyncio.Protocol):
             if isinstance(item, CallerError):
                 self._refuse(item)
                 break
-            self._is_busy = True
-            exchange = self._host.begin(item, self)
-            if self._is_busy:
-                self._exchange = exchange
+            self._begin(item)
         if self._reader.awaits_continue and not self._is_busy:
             self._reader.awaits_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._is_advancing = False
+
+    def _begin(self, request: Request) -> None:
+        self._is_busy = True
+        exchange = self._host.begin(request, self)
+        if self._is_busy:  # it was not answered at once
+            self._exchange = exchange
 
     def _refuse(self, error: ToqueError) -> None:
         """Answer for the last time, and leave the client the time to read it: closing now could reset the connection."""

@@ -46,7 +46,8 @@ _NONE = Head(b"", b"", {})
 
 
 class RequestReader:
-    """Feed it what was read; take what is complete from `ready`: requests in order, and at most one error, the last.
+    """Let it `recognise` what was read, else feed it; take what is complete from `ready`: requests in order, and at most one
+    error, the last.
 
     `is_deaf` says that the connection shall end once `ready` is answered. `awaits_continue` says that the client sends
     its body only after a `100 Continue`.
@@ -81,23 +82,31 @@ class RequestReader:
         self._target = b""
         self._headers: Headers = {}
         self._head = _NONE  # of the request whose body is being read
-        self._familiar: FamiliarHead[Head] = FamiliarHead()
+        self._familiar: FamiliarHead[Head] = FamiliarHead(limits.header_bytes_max)
         self._body: list[bytes] = []
         self._upgrades = False
         self._read_bytes = 0
         self._earlier_bytes = 0  # of the message under way, in reads before this one
 
+    def recognise(self, data: bytes) -> Request | None:
+        """Return the request if this read is a whole one whose head came before, and nothing comes before it.
+
+        Else None, and nothing was taken: `feed` it.
+        """
+        familiar = self._familiar
+        head = familiar.meaning
+        if head is None or self.phase is not _BETWEEN or self.ready or self.is_deaf:
+            return None
+        body = familiar.body_of(data)
+        if body is None or len(body) > self._limits.body_bytes_max:
+            return None
+        return Request(head.vary(familiar.texts()) if familiar.varying else head, body)
+
     def feed(self, data: bytes) -> None:
-        """Parse one read, unless it is a whole request whose head came before."""
+        """Parse one read."""
         if self.is_deaf:
             return
         is_between = self.phase is _BETWEEN and not self.ready
-        known = self._familiar.meaning
-        if known is not None and is_between:
-            body = self._familiar.body_of(data)
-            if body is not None and len(body) <= self._limits.body_bytes_max:
-                self.ready.append(Request(known, body))
-                return
         self._parse(data)
         if is_between and self.phase is _BETWEEN and len(self.ready) == 1 and not self.is_deaf:
             self._learn(data, self.ready[0])

@@ -5,6 +5,10 @@ body is read. Nothing is routed or trusted by the Host.
 """
 
 import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+import msgspec
 
 from toque.model.errors import CallerError
 from toque.model.service_spec import LimitSpec
@@ -12,15 +16,24 @@ from toque.wire.client import Headers
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"x-api-key"})
+SAYS_MORE = _ONCE | {
+    *(b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"http2-settings", b"expect", b"te", b"trailer"),
+    *(b"content-encoding", b"content-range", b"cookie", b"proxy-authorization"),
+}
+"""Fields that say something about the connection, the body or the caller; all others only carry their text."""
+
+
+_NOTHING: frozenset[bytes] = frozenset()
 
 
 class Head:
     """Method, target and header fields: names in lower case, without `content-length`, which the reader has dealt with.
 
-    A head that comes again on its connection is the same object, so `notes` can keep what the handler found out about it.
+    A head that comes again on its connection is the same object, so `notes` can keep what the handler found out about it. One
+    that comes again but for the texts of some fields has the same notes, and names these fields: they are `varied`.
     """
 
-    __slots__ = ("headers", "is_http_1_0", "keeps_alive", "method", "notes", "target")
+    __slots__ = ("headers", "is_http_1_0", "keeps_alive", "method", "notes", "target", "varied")
 
     def __init__(self, method: bytes, target: bytes, headers: Headers, *, is_http_1_0: bool = False) -> None:
         self.method = method
@@ -29,6 +42,13 @@ class Head:
         self.is_http_1_0 = is_http_1_0
         self.keeps_alive = True
         self.notes: object | None = None
+        self.varied: AbstractSet[bytes] = _NOTHING
+
+    def vary(self, texts: Mapping[bytes, bytes]) -> "Head":
+        """Return the same head with other texts in some fields."""
+        head = Head(self.method, self.target, {**self.headers, **texts}, is_http_1_0=self.is_http_1_0)
+        head.keeps_alive, head.notes, head.varied = self.keeps_alive, self.notes, texts.keys()
+        return head
 
     @property
     def path(self) -> bytes:
@@ -36,14 +56,11 @@ class Head:
         return self.target.partition(b"?")[0]
 
 
-class Request:
-    """A head and the whole body."""
+class Request(msgspec.Struct, gc=False):
+    """A head and the whole body. (A struct is made in half the time: there is one for each request.)"""
 
-    __slots__ = ("body", "head")
-
-    def __init__(self, head: Head, body: bytes = b"") -> None:
-        self.head = head
-        self.body = body
+    head: Head
+    body: bytes = b""
 
 
 def add_repeated(headers: Headers, name: bytes, content: bytes) -> None:

@@ -12,9 +12,8 @@ from toque.model.errors import ToqueError
 from toque.model.service_spec import LimitSpec
 from toque.wire.descriptors import descriptor_limit
 from toque.wire.errors import encode_error
-from toque.wire.incoming import Exchange, Handler, Incoming
+from toque.wire.incoming import Handler, Incoming
 from toque.wire.listener import Listener
-from toque.wire.request import Request
 
 SWEEP_S = 0.5
 """Timeouts are seconds long; half a second late is good enough, and costs 0.1 us a connection."""
@@ -41,7 +40,7 @@ class Server:
         encode_refusal: Callable[[ToqueError], bytes],
         sweep_s: float,
     ) -> None:
-        self._handler = handler
+        self.begin = handler
         self.limits = limits
         self._encode_refusal = encode_refusal
         self._sweep_s = sweep_s
@@ -121,10 +120,6 @@ class Server:
         return True
 
     # ---- called by the connections
-
-    def begin(self, request: Request, connection: Incoming) -> Exchange | None:
-        """Hand a complete request to the handler."""
-        return self._handler(request, connection)
 
     def encode_refusal(self, error: ToqueError) -> bytes:
         """Write the answer to what never became a request."""
