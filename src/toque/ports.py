@@ -11,6 +11,7 @@ from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
 from toque.model.endpoint import Endpoint
 from toque.model.inference import Completion, Delta, PromptContext
 from toque.model.messages import Effect, Event
+from toque.model.usage import Use
 
 Report: TypeAlias = Callable[[Event], None]
 """How a driver tells what became of an order: called on the event loop, any number of times, in order."""
@@ -176,4 +177,15 @@ class Journal(Protocol):
 
     def record(self, now: float, event: Event, effects: list[Effect]) -> None:
         """Keep one step. Cheap: it is on the hot path."""
+        ...
+
+
+class UsageStore(Protocol):
+    """Where it is kept what tenants use in a day: for this gateway, and perhaps for others too. It blocks."""
+
+    def add(self, day: int, uses: Mapping[str, Use]) -> Mapping[str, Use]:
+        """Add what was used on a day (counted since 1970), and return what was used on it in all, by tenant.
+
+        Raises `OSError` when it cannot be kept; then nothing was added.
+        """
         ...

@@ -10,9 +10,11 @@ from itertools import count
 from tests.wire.raw import Raw, raw
 from tests.wire.scripted import read_request, replica
 from toque.core.fallback import WaysOut
+from toque.gateway.accounts import Accounts
 from toque.gateway.auth import NO_WAYS, KeyRing
 from toque.gateway.server import Gateway
 from toque.model.endpoint import Endpoint
+from toque.model.fallback_spec import PriceSpec
 from toque.model.messages import Event, Failed
 from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec, LimitSpec
@@ -212,6 +214,7 @@ async def scene(
     dialects: Mapping[str, Dialect] = DIALECTS,
     ways: WaysOut = NO_WAYS,
     keyless_may_leave: bool = False,
+    prices: Mapping[str, PriceSpec] | None = None,
     **limits: float,
 ) -> AsyncIterator[Scene]:
     """Open a gateway, one replica for each script, and a client; check at the end that nothing is left."""
@@ -234,9 +237,10 @@ async def scene(
         fleet = ScriptedFleet(endpoints, holds=holds)
         records = Records()
         spec = dataclasses.replace(LimitSpec(), **limits)  # type: ignore[arg-type]
-        gateway = Gateway(
-            fleet, dialects, KeyRing(keys, ways, keyless_may_leave=keyless_may_leave), spec, metrics=records
-        )
+        accounts = Accounts(fleet.now)
+        accounts.revise(keys, prices or {})
+        ring = KeyRing(keys, ways, keyless_may_leave=keyless_may_leave, accounts=accounts)
+        gateway = Gateway(fleet, dialects, ring, spec, metrics=records)
         await gateway.open(("127.0.0.1", 0), sweep_s=0.02)
         stack.push_async_callback(gateway.close)
         client = await stack.enter_async_context(raw(gateway.port))

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from toque.app.fleet import OpenFleet
+from toque.app.keys import ring_of
 from toque.app.lineup import Announce, Lineup
 from toque.config.layers import ASSUMED
 from toque.config.show import Change, changes
-from toque.gateway.auth import KeyRing
+from toque.gateway.accounts import Accounts
 from toque.gateway.server import Gateway
 from toque.model.agent_spec import ModelSpec
 from toque.model.announcement import Reloaded, ReloadRefused
@@ -31,11 +32,18 @@ class Reloader:
     """`read` reads the settings as they were read at the start. Close it before what it changes."""
 
     def __init__(
-        self, read: Callable[[], ServiceSpec], fleet: OpenFleet, gateway: Gateway, metrics: Metrics, announce: Announce
+        self,
+        read: Callable[[], ServiceSpec],
+        fleet: OpenFleet,
+        gateway: Gateway,
+        accounts: Accounts,
+        metrics: Metrics,
+        announce: Announce,
     ) -> None:
         self._read = read
         self._fleet = fleet
         self._gateway = gateway
+        self._accounts = accounts
         self._metrics = metrics
         self._announce = announce
         self._turn = asyncio.Lock()
@@ -96,11 +104,10 @@ class Reloader:
 
     def _change(self, after: Lineup) -> Reloaded:
         """Let everything change in one go: nobody is served between the old settings and the new."""
-        before, spec = self._fleet.lineup, after.spec
+        before = self._fleet.lineup
         dialects = {name: after.kinds[name].dialect(model.agent) for name, model in after.models.items()}
         self._fleet.change(after)
-        keys = KeyRing(spec.keys, after.ways, keyless_may_leave=spec.keyless_may_leave)
-        self._gateway.reload(dialects, keys, spec.limits)
+        self._gateway.reload(dialects, ring_of(after, self._accounts), after.spec.limits)
         return _tell(before, after, is_dry_run=False)
 
     def _ended(self, task: asyncio.Task[Reloaded]) -> None:

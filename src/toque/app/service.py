@@ -22,13 +22,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from toque.app.addresses import take_addresses, taken
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.jobs import open_jobs
+from toque.app.keys import open_accounts, ring_of
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
 from toque.app.sensor import ProcessSensor
 from toque.app.state import state_dir
 from toque.config.address import split_address
+from toque.gateway.accounts import Accounts
 from toque.gateway.admin import AdminSources, admin_app
-from toque.gateway.auth import KeyRing
 from toque.gateway.server import Gateway
 from toque.model.announcement import Draining, Listening
 from toque.model.errors import ConfigError
@@ -73,8 +74,9 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         addresses = stack.enter_context(take_addresses(spec))
         fleet = await stack.enter_async_context(open_fleet(spec, announce))
         metrics = Metrics()
-        gateway = await stack.enter_async_context(_open_gateway(spec, fleet, metrics, addresses.api))
-        reloader = Reloader(read_anew, fleet, gateway, metrics, announce)
+        accounts = await stack.enter_async_context(open_accounts(fleet))
+        gateway = await stack.enter_async_context(_open_gateway(spec, fleet, accounts, metrics, addresses.api))
+        reloader = Reloader(read_anew, fleet, gateway, accounts, metrics, announce)
         stack.push_async_callback(reloader.close)
         admin = await _open_admin(addresses.admin, reloader, fleet, gateway, metrics, stack)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
@@ -159,7 +161,7 @@ class _Signals:
 
 @asynccontextmanager
 async def _open_gateway(
-    spec: ServiceSpec, fleet: OpenFleet, metrics: Metrics, address: socket.socket
+    spec: ServiceSpec, fleet: OpenFleet, accounts: Accounts, metrics: Metrics, address: socket.socket
 ) -> AsyncGenerator[Gateway, None]:
     async with AsyncExitStack() as stack:
         found = (_open_access_log(spec, stack), _open_recorder(spec.records.traffic, stack))
@@ -168,7 +170,7 @@ async def _open_gateway(
         gateway = Gateway(
             fleet.controller,
             fleet.dialects,
-            KeyRing(spec.keys, fleet.lineup.ways, keyless_may_leave=spec.keyless_may_leave),
+            ring_of(fleet.lineup, accounts),
             spec.limits,
             metrics=metrics,
             access=access,

@@ -44,8 +44,10 @@ CODES: Mapping[str, Told] = {
     "rate_limit_exceeded": Told(
         429,
         "rate_limit_error",
-        "The hosted API behind this model limits us; or too many unknown keys came from this address (`limits.bad_keys_per_minute_max`).",
+        "A limit of the key is used up (`keys.NAME.limits`); or the hosted API behind this model limits us; or too many unknown "
+        "keys came from this address (`limits.bad_keys_per_minute_max`).",
     ),
+    "insufficient_quota": Told(429, "rate_limit_error", "The day's budget of the key is used up."),
     "resource_unavailable": Told(
         429,
         "rate_limit_error",

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from toque.core.fallback import WaysOut
+from toque.gateway.accounts import Accounts, Tab
 from toque.gateway.rank import Rank, Rights
 from toque.model.errors import CallerError
 from toque.model.service_spec import KeySpec
@@ -21,7 +22,8 @@ from toque.wire.client import Headers
 class Caller:
     """Whose request it is and what it may do. An empty `models` allows every model.
 
-    `may_leave`: a fallback may take it to another machine. `share` is its weight among all who wait.
+    `may_leave`: a fallback may take it to another machine. `share` is its weight among all who wait; `tab` is where its
+    requests are counted, None where they are not limited.
     """
 
     tenant: str
@@ -29,6 +31,7 @@ class Caller:
     rights: Rights
     may_leave: bool = False
     share: float = 1.0
+    tab: Tab | None = None
 
     def may_use(self, model: str) -> bool:
         """Whether this caller may use a model."""
@@ -44,12 +47,19 @@ _NOBODY = ("", EVERYBODY)  # its digest is that of no key
 class KeyRing:
     """All keys. Without any, everybody passes: app.py then refuses to listen on anything but loopback (S01).
 
-    `ways` says which models may answer instead of which.
+    `ways` says which models may answer instead of which; `accounts`, where requests of limited keys are counted.
     """
 
-    def __init__(self, keys: Iterable[KeySpec], ways: WaysOut = NO_WAYS, *, keyless_may_leave: bool = False) -> None:
+    def __init__(
+        self,
+        keys: Iterable[KeySpec],
+        ways: WaysOut = NO_WAYS,
+        *,
+        keyless_may_leave: bool = False,
+        accounts: Accounts | None = None,
+    ) -> None:
         self.ways = ways
-        self._known = {key.sha256.lower(): (key.sha256.lower(), _caller(key)) for key in keys}
+        self._known = {key.sha256.lower(): (key.sha256.lower(), _caller(key, accounts)) for key in keys}
         self._everybody = replace(EVERYBODY, may_leave=keyless_may_leave)
         self._callers = {caller.tenant: caller for _, caller in self._known.values()}
 
@@ -83,10 +93,11 @@ class KeyRing:
         return tuple(name for name in ways if caller.may_use(name))
 
 
-def _caller(key: KeySpec) -> Caller:
+def _caller(key: KeySpec, accounts: Accounts | None) -> Caller:
+    tab = accounts.of(key.name) if accounts is not None else None
     usual = Rank(ServiceClass(key.service_class), key.priority)
     rights = Rights(usual, best=min(key.priority, key.priority_best))
-    return Caller(key.name, key.models, rights, key.may_leave, key.share)
+    return Caller(key.name, key.models, rights, key.may_leave, key.share, tab)
 
 
 def _not_known(message: str) -> CallerError:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from toque.gateway.accounts import Reservation, Tab
 from toque.gateway.auth import Caller, KeyRing, check_model
-from toque.gateway.errand import Errand
+from toque.gateway.errand import Errand, prompt_tokens
 from toque.gateway.openai import SHAPES, Ask, BodyReader
 from toque.gateway.rank import Rank, find_rank, read_urgency
-from toque.model.errors import CallerError
+from toque.model.errors import CallerError, LimitedError
 from toque.model.ticket import ServiceClass
 from toque.model.value import value
 from toque.ports import Dialect
@@ -57,7 +58,7 @@ class Door:
         return self._keys.identify(request.head.headers)
 
     def admit(self, request: Request, path: str, request_id: bytes, now: float) -> Errand:
-        """Check a request to one of the inference paths. Raises `CallerError`.
+        """Check a request to one of the inference paths. Raises `CallerError`, and `LimitedError` for a key that had its part.
 
         A head that came before on its connection, and passed, is not looked at again, unless something else stands in a field
         that counts here.
@@ -80,10 +81,8 @@ class Door:
             rank = find_rank(caller.rights, ask.wish, entry.urgency)
         until = now + entry.timeout_s
         errand = Errand(ask, path, fields, request_id, caller.tenant, rank, caller.share, now, until, asks_rank)
-        if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
-            return replace(
-                errand, fallbacks=fallbacks, ask_instead=partial(reader.read, request.body, caller.rights.best)
-            )
+        if ask.model in self._may_fall_back or caller.tab is not None:
+            return self._complete(errand, caller, request.body)
         return errand
 
     def look_at(self, tenant: str, path: str, body: bytes) -> tuple[Caller, Ask]:
@@ -96,17 +95,13 @@ class Door:
         return caller, ask
 
     def admit_item(self, tenant: str, path: str, body: bytes, request_id: bytes, now: float) -> Errand:
-        """Admit an item of a tenant's batch. Raises `CallerError`, also when the tenant's key is gone."""
+        """Admit an item of a tenant's batch. Raises as `admit`, also when the tenant's key is gone."""
         caller, ask = self.look_at(tenant, path, body)
         fields = b"x-request-id: %b\r\n" % request_id
         rank = Rank(ServiceClass.BATCH, caller.rights.usual.priority)
         until = now + self._request_s
         errand = Errand(ask, path, fields, request_id, caller.tenant, rank, caller.share, now, until)
-        if ask.model in self._may_fall_back and (fallbacks := self._fallbacks(caller, path, ask.model)):
-            return replace(
-                errand, fallbacks=fallbacks, ask_instead=partial(self._readers[path].read, body, caller.rights.best)
-            )
-        return errand
+        return self._complete(errand, caller, body, is_item=True)
 
     def _enter(self, headers: Headers) -> Entry:
         caller = self._keys.identify(headers)
@@ -114,9 +109,29 @@ class Door:
         urgency = read_urgency(headers.get(b"priority"))
         return Entry(self._keys, caller, _trace(headers), min(self._request_s, _timeout_s(headers)), urgency)
 
+    def _complete(self, errand: Errand, caller: Caller, body: bytes, *, is_item: bool = False) -> Errand:
+        """Add who may answer instead, and last of all what the limits of its key set aside for it. Raises `LimitedError`."""
+        fallbacks = self._fallbacks(caller, errand.path, errand.ask.model)
+        if fallbacks:
+            ask_instead = partial(self._readers[errand.path].read, body, caller.rights.best)
+            errand = replace(errand, fallbacks=fallbacks, ask_instead=ask_instead)
+        if caller.tab is None:
+            return errand
+        return replace(errand, reservation=_reserve(errand, caller.tab, is_item=is_item))
+
     def _fallbacks(self, caller: Caller, path: str, model: str) -> tuple[str, ...]:
         """Which models may answer instead: those that the key covers and that answer this path."""
         return tuple(name for name in self._keys.fallbacks(caller, model) if path in self._dialects[name].routes)
+
+
+def _reserve(errand: Errand, tab: Tab, *, is_item: bool) -> Reservation:
+    ask = errand.ask
+    try:
+        return tab.reserve(ask.model, prompt_tokens(ask), ask.tokens_max, is_item=is_item)
+    except LimitedError as error:
+        error.tenant, error.model = errand.tenant, ask.model
+        error.service_class = errand.rank.service_class.value
+        raise
 
 
 def name_request(headers: Headers) -> bytes:

@@ -6,6 +6,7 @@ Law: everything in it was checked; what it says to a replica is in that replica'
 from collections.abc import Callable
 from dataclasses import replace
 
+from toque.gateway.accounts import Reservation
 from toque.gateway.openai import Ask
 from toque.gateway.rank import Rank
 from toque.model.errors import CallerError, LimitedError, RefusedError, ToqueError
@@ -27,7 +28,8 @@ class Errand:
     `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF. `fallbacks` are the models
     that may answer instead, and `ask_instead` says the request in the words of one of them; once one of them is to answer, `ask`
     is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself. `tells_rank`: the
-    request asked for a rank, so the answer tells which one it had. `share` is the weight of the tenant.
+    request asked for a rank, so the answer tells which one it had. `share` is the weight of the tenant; `reservation` is what
+    it was admitted by, where its key has limits.
     """
 
     ask: Ask
@@ -40,6 +42,7 @@ class Errand:
     arrived_at: float
     deadline: float
     tells_rank: bool = False
+    reservation: Reservation | None = None
     fallbacks: tuple[str, ...] = ()
     ask_instead: Callable[[str], Ask] | None = None
     asked: str = ""
@@ -58,7 +61,7 @@ class Errand:
             self.fallbacks,
             0 if ask.streams else ask.tokens_max,
             rank.priority,
-            min(len(ask.body) // BYTES_A_TOKEN, PROMPT_TOKENS_MAX),
+            prompt_tokens(ask),
             ask.tokens_max,
             self.share,
         )
@@ -73,6 +76,16 @@ class Errand:
             return LimitedError(message, code="resource_unavailable", retry_after_s=retry_after_s)
         return RefusedError(reason, retry_after_s)
 
+    @property
+    def tells_more(self) -> bool:
+        """Whether its answer says more than those of others."""
+        return self.tells_rank or self.reservation is not None
+
+    def withdraw(self) -> None:
+        """It needs no replica after all: what was set aside for it is free."""
+        if self.reservation is not None:
+            self.reservation.cancel()
+
     def divert(self, model: str, cause: FallbackCause) -> "Errand":
         """Return the errand as one for another model, in its words.
 
@@ -84,3 +97,8 @@ class Errand:
             return replace(errand, ask=self.ask_instead(model))
         except CallerError as error:
             return replace(errand, ask=replace(self.ask, model=model), misfit=error)
+
+
+def prompt_tokens(ask: Ask) -> int:
+    """Guess the tokens of a prompt."""
+    return min(len(ask.body) // BYTES_A_TOKEN, PROMPT_TOKENS_MAX)

@@ -294,3 +294,5 @@ class Relay:
             errand.cause,
         )
         around.record(served)
+        if errand.reservation is not None:
+            errand.reservation.settle(served)

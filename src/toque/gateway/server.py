@@ -23,7 +23,7 @@ from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
 from toque.gateway.telling import TellingOutlet
 from toque.gateway.upstreams import Upstreams
-from toque.model.errors import CallerError, RefusedError, ToqueError
+from toque.model.errors import CallerError, LimitedError, RefusedError, ToqueError
 from toque.model.messages import EnterStage
 from toque.model.overload import Stage
 from toque.model.service_spec import LimitSpec
@@ -151,10 +151,15 @@ class Gateway:
     def _answer_once(self, errand: Errand, request: Request, connection: Incoming) -> Exchange | None:
         """Answer as the same request was answered before, or keep what is answered now. Raises `CallerError`."""
         head = request.head
-        known = self._repeats.admit(head.headers[IDEMPOTENCY_KEY], errand, request.body, self._around.limits)
+        try:
+            known = self._repeats.admit(head.headers[IDEMPOTENCY_KEY], errand, request.body, self._around.limits)
+        except CallerError:
+            errand.withdraw()
+            raise
         if isinstance(known, Promise):
             is_chunked = not head.is_http_1_0
             return self._relay(errand, KeepingOutlet(connection, errand.request_id, known, is_chunked=is_chunked))
+        errand.withdraw()
         ClientOutlet(connection, errand.request_id, is_chunked=False).answer(known.content_type, REPLAYED, known.body)
         request_id, route = errand.request_id.decode("ascii"), "/v1" + errand.path
         self._around.record(Served(request_id, route, 200, "replayed", tenant=errand.tenant, model=errand.ask.model))
@@ -162,7 +167,7 @@ class Gateway:
 
     def _relay(self, errand: Errand, outlet: Outlet) -> Relay:
         """Hand an errand to the fleet."""
-        relay = Relay(self._around, errand, TellingOutlet(outlet, errand) if errand.tells_rank else outlet)
+        relay = Relay(self._around, errand, TellingOutlet(outlet, errand) if errand.tells_more else outlet)
         relay.start()
         return relay
 
@@ -214,7 +219,8 @@ class Gateway:
             limits, now = self._around.limits, self._fleet.now()
             error = self._strangers.judge(error, request.head.headers, connection.peer, limits, now)
         allow = b"allow: %b\r\n" % allowed_methods(path).encode("ascii") if error.status == 405 else b""
-        connection.write(encode_error(error, request_id, closes=connection.is_last, fields=allow))
+        fields = error.fields if isinstance(error, LimitedError) else allow
+        connection.write(encode_error(error, request_id, closes=connection.is_last, fields=fields))
         connection.finish()
         if path not in PROBES:
             self._around.record(_refused(error, request_id, path))

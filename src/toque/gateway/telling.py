@@ -1,6 +1,6 @@
-"""Answers that tell their client more than others: which service tier they really had.
+"""Answers that tell their client more than others: which service tier they had, and how far its limits are used up.
 
-Law: only who asked for a rank pays for this. A stream says its tier in the first chunk, a whole answer at its end; an answer
+Law: only who asked for a rank, or has limits, pays for this. A stream says its tier in the first chunk, a whole answer at its end; an answer
 too large to hold says it in its head alone, and so does every answer whose request asked in a way that no body echoes.
 """
 
@@ -15,14 +15,15 @@ _TOLD = b'"service_tier":"%b"'
 
 
 class TellingOutlet(Outlet):
-    """Stands before the outlet of one errand that `tells_rank`."""
+    """Stands before the outlet of one errand that `tells_more`."""
 
-    __slots__ = ("_inner", "_is_silent", "_tier", "has_begun")
+    __slots__ = ("_inner", "_is_silent", "_reservation", "_tier", "has_begun")
 
     def __init__(self, inner: Outlet, errand: Errand) -> None:
         wish = errand.ask.wish
         self._inner = inner
-        self._tier = errand.rank.tier.encode("ascii")
+        self._reservation = errand.reservation
+        self._tier = errand.rank.tier.encode("ascii") if errand.tells_rank else b""
         self._is_silent = wish is None or not wish.tier  # or no longer has anything to say in the body
         self.has_begun = False
 
@@ -58,7 +59,9 @@ class TellingOutlet(Outlet):
         self._inner.leave()
 
     def _told(self, fields: bytes) -> bytes:
-        return b"%bx-toque-tier: %b\r\n" % (fields, self._tier)
+        if self._tier:
+            fields += b"x-toque-tier: %b\r\n" % self._tier
+        return fields if self._reservation is None else fields + self._reservation.fields()
 
 
 def name_tier(body: bytes, tier: bytes) -> bytes:

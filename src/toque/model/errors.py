@@ -76,11 +76,15 @@ class ConfigError(CallerError):
 
 
 class LimitedError(ToqueError):
-    """The caller has had what it may have for now: of its key's limits, or of spare capacity that it asked for."""
+    """The caller has had what it may have for now: of its key's limits, or of spare capacity that it asked for.
+
+    `fields` are header fields of its answer that say how far the limits are used up, each with its CRLF.
+    """
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+    fields = b""
 
 
 class RefusedError(ToqueError):

@@ -12,6 +12,7 @@ from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 from toque.model.ticket import PRIORITY
+from toque.model.usage import KeyLimitSpec
 
 ADMIN_MARK = "adm_"
 """How the request ids of the admin listener begin, which tells it from the API."""
@@ -48,6 +49,7 @@ class KeySpec:
             maximum=1000,
         ),
     )
+    limits: KeyLimitSpec = field(default_factory=KeyLimitSpec)
     may_leave: bool = setting(
         False,  # noqa: FBT003 - a default
         Setting(
