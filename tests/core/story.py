@@ -14,6 +14,7 @@ from toque.model.fallback_spec import SpendingSpec
 from toque.model.messages import (
     Abandoned,
     Arrived,
+    Began,
     Dispatch,
     Divert,
     Effect,
@@ -21,6 +22,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     Hedge,
+    Preempt,
     ProbeReplica,
     RecordDecision,
     Refuse,
@@ -100,6 +102,9 @@ class Ledger:
         """Open tickets: the replica each is on, or None while it waits."""
         self.second: dict[int, int] = {}
         """Hedged tickets: the other replica each is on."""
+        self.batch: set[int] = set()
+        self.begun: set[int] = set()
+        """Batch whose answer goes to its client."""
         self.ended: dict[int, str] = {}
         self.replicas: dict[int, str] = {}
         """Replica -> `coming`, `ready` or `stopping`."""
@@ -110,6 +115,9 @@ class Ledger:
         match event:
             case Arrived(ticket):
                 self.where[ticket.id] = None
+                self.batch |= {ticket.id} if ticket.service_class is ServiceClass.BATCH else set()
+            case Began(ticket_id):
+                self.begun.add(ticket_id)
             case Finished(ticket_id) if self.where.get(ticket_id) is not None:
                 self._end(ticket_id, "finished")
             case Failed(ticket_id) if self.where.get(ticket_id) is not None:
@@ -141,6 +149,12 @@ class Ledger:
                 )
                 assert ticket_id not in self.second, f"ticket {ticket_id} has two replicas already"
                 self.second[ticket_id] = replica_id
+            case Preempt(ticket_id):
+                assert self.where.get(ticket_id), f"ticket {ticket_id} is on no replica"
+                assert ticket_id in self.batch, f"ticket {ticket_id} is not batch"
+                assert ticket_id not in self.begun, f"the answer of ticket {ticket_id} has begun"
+                self.where[ticket_id] = None
+                self.second.pop(ticket_id, None)
             case Divert(ticket_id):
                 assert self.where.get(ticket_id, 0) is None, f"ticket {ticket_id} is not waiting"
             case _:
@@ -169,6 +183,7 @@ class Ledger:
         else:
             self.where[ticket_id] = None
             self.second.pop(ticket_id, None)
+            self.begun.discard(ticket_id)
 
     def _end(self, ticket_id: int, how: str) -> None:
         del self.where[ticket_id]

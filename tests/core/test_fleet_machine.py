@@ -7,10 +7,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.core.story import Story, arrival
 from toque.core.invariants import check_rest
 from toque.core.snapshot import view_fleet
+from toque.model.batch_spec import BatchSpec
 from toque.model.condition import FailureCause
 from toque.model.fallback_spec import FallbackSpec, PriceSpec
 from toque.model.messages import (
     Abandoned,
+    Began,
     DrainOrdered,
     Effect,
     Event,
@@ -60,6 +62,14 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             wait_s_max=st.sampled_from([1.0, 30.0]),
             ageing_s=st.sampled_from([0.0, 5.0]),
             batch_share_ratio=st.sampled_from([0.0, 0.05, 0.5]),
+        ),
+        batch=st.builds(
+            BatchSpec,
+            reserve_ratio=st.sampled_from([0.0, 0.3, 1.0]),
+            headroom=st.integers(0, 2),
+            replicas=st.integers(0, 2),
+            preempt_patience_s=st.sampled_from([0.0, 0.5, 5.0]),
+            preemptions_max=st.integers(0, 2),
         ),
         replicas=bounds(),
         scaling=st.builds(
@@ -153,6 +163,17 @@ class FleetMachine(RuleBasedStateMachine):
         ticket = self._ticket(choose)
         replica = 0 if began else self._one_of_two(ticket, choose)
         self._happen(Failed(ticket, kind, began, retry_after_s, replica))
+
+    @rule(choose=st.data())
+    def begin(self, choose: st.DataObject) -> None:
+        ledger = self.story.ledger
+        batch = sorted(ticket for ticket in ledger.batch if ledger.where.get(ticket))
+        self._happen(*(Began(ticket) for ticket in batch if choose.draw(st.booleans())))
+
+    @rule(name=st.sampled_from(NAMES), count=st.integers(2, 8))
+    def backlog(self, name: str, count: int) -> None:
+        for _ in range(count):
+            self.arrive(name, batch=True, timeout_s=1e9, fallbacks=[])
 
     @rule(kind=st.sampled_from(FailureKind))
     def fail_all(self, kind: FailureKind) -> None:

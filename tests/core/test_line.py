@@ -95,8 +95,9 @@ class LineMachine(RuleBasedStateMachine):
         assert len(self.line) == len(self.everyone())
         assert self.line.length(BATCH) == len(self.model[BATCH])
         assert self.line.next_deadline() == min((who.due_at for who in self.everyone()), default=inf)
-        heads = [waiting[0].arrived_at for waiting in self.model.values() if waiting]
-        assert self.line.oldest_wait_s(self.now) == self.now - min(heads, default=self.now)
+        for service_class, waiting in self.model.items():
+            oldest_s = self.now - waiting[0].arrived_at if waiting else 0.0
+            assert self.line.oldest_wait_s(service_class, self.now) == oldest_s
         assert self.line.is_first(INTERACTIVE) == (not self.model[INTERACTIVE])
         assert self.line.is_first(BATCH) == (not self.everyone())
 

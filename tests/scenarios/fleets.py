@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, replace
 
 from toque.core.scaling import POLICIES
+from toque.model.batch_spec import BatchSpec
 from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.resources import Resources
 from toque.model.spec import (
@@ -86,6 +87,7 @@ def _pool(name: str, chance: random.Random) -> PoolSpec:
         name=name,
         slots=chance.choice([1, 2, 4, 8]),
         queue=_queue(chance),
+        batch=_batch(chance),
         replicas=_bounds(chance) if is_elastic else ReplicaBounds(1, 1),
         scaling=ScalingSpec(
             policy=chance.choice([*POLICIES, "concurrency", "concurrency"]),
@@ -123,6 +125,17 @@ def _queue(chance: random.Random) -> QueueSpec:
         ageing_s=chance.choice([0.0, 2.0, 30.0]),
         batch_share_ratio=chance.choice([0.0, 0.05, 0.3, 0.5]),
         cold_wait_s_max=chance.choice([5.0, 60.0]),
+    )
+
+
+def _batch(chance: random.Random) -> BatchSpec:
+    return BatchSpec(
+        reserve_ratio=chance.choice([0.0, 0.0, 0.25, 1.0]),
+        reserve_min=chance.choice([0, 0, 1]),
+        headroom=chance.choice([0, 0, 1, 3]),
+        replicas=chance.choice([0, 0, 1, 4]),
+        preempt_patience_s=chance.choice([0.0, 0.02, 1.0]),
+        preemptions_max=chance.choice([0, 1, 3, 3]),
     )
 
 

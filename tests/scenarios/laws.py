@@ -5,7 +5,7 @@ Law: everything here is concluded from events, effects and counts, never from ho
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from math import inf
+from math import ceil, inf
 
 from tests.core.story import Ledger
 from tests.scenarios.verdicts import Verdicts
@@ -108,6 +108,7 @@ class Laws:
         if not isinstance(event, SpecChanged):
             for name, pool in self._fleet.pools.items():
                 self._check_pool(pool, self._before[name], event, effects)
+                self._check_reserve(pool, effects)
 
     def check_calm(self, now: float) -> None:
         """Nothing is left of any request, and every pool is as small as it may be."""
@@ -201,6 +202,21 @@ class Laws:
             isinstance(event, ReplicaFailed | ReplicaStopped) or pool.supply.outdated
         ):
             assert roster.live >= pool.spec.replicas.minimum_warm, f"{name} shrinks below its minimum"
+
+    def _check_reserve(self, pool: Pool, effects: list[Effect]) -> None:
+        """Batch that was dispatched left the reserve free, whatever else happened."""
+        tickets = [self._tickets[effect.ticket_id] for effect in effects if isinstance(effect, Dispatch)]
+        if not any(t.service_class is ServiceClass.BATCH and t.pool == pool.spec.name for t in tickets):
+            return
+        spec, slots = pool.spec.batch, pool.supply.roster.slots
+        reserve = min(max(spec.reserve_min, ceil(spec.reserve_ratio * slots)), slots - 1)
+        held = sum(
+            replica is not None
+            and self._tickets[number].service_class is ServiceClass.BATCH
+            and self._tickets[number].pool == pool.spec.name
+            for number, replica in self.open.items()
+        )
+        assert held <= slots - reserve, f"{pool.spec.name}: batch holds {held} of {slots} slots, {reserve} are reserved"
 
     def _check_starts(self, pool: Pool, before: Before, effects: list[Effect]) -> None:
         """A cold model is loaded once, and in a crash loop one start is tried at a time."""

@@ -97,6 +97,9 @@ def _clients(chance: random.Random) -> tuple[Client, ...]:
         pool = chance.choice([NAMES[0], *NAMES, "nobody"])
         batch_ratio = chance.choice([0.0, 0.0, 0.5, 1.0])
         instants += [(at, pool, chance.random() < batch_ratio) for at in _stream(chance)]
+    if chance.random() < 0.4:  # a job beside them
+        begin = chance.uniform(0.0, 60.0)
+        instants += [(begin + chance.random() * 60.0, NAMES[0], True) for _ in range(30)]
     instants.sort(key=lambda instant: instant[0])
     return tuple(_client(number, *told, chance) for number, told in enumerate(instants[:CLIENTS_MAX], 1))
 
@@ -139,10 +142,10 @@ def _client(number: int, at: float, pool: str, is_batch: bool, chance: random.Ra
         at=at,
         pool=pool,
         is_batch=is_batch,
-        patience_s=chance.choice([0.0, 3.0, 20.0, 120.0, 120.0, 600.0]),
+        patience_s=chance.choice([20.0, 600.0] if is_batch else [0.0, 3.0, 20.0, 120.0, 120.0, 600.0]),
         leaves_after_s=chance.choice([0.0, 0.3, 5.0, 40.0]),
         prefill_s=chance.choice([0.0, 0.1, 1.0]) * chance.random(),
-        decode_s=chance.choice([0.0, 1.0, 10.0]) * chance.random(),
+        decode_s=chance.choice([1.0, 10.0, 30.0] if is_batch else [0.0, 1.0, 10.0]) * chance.random(),
         may_leave=chance.random() < 0.8,
     )
 

@@ -175,6 +175,7 @@ class Twin:
 
     def _first_token(self, ticket_id: int, call: "Call") -> None:
         call.began = True
+        self._world.began(ticket_id)
         self._then(call.decode_s, ticket_id, call, lambda: self._world.finish(ticket_id))
 
     def _then(self, after_s: float, ticket_id: int, call: "Call", then: Callable[[], None]) -> None:

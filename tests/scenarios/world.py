@@ -21,6 +21,7 @@ from toque.core.fleet import Fleet
 from toque.model.messages import (
     Abandoned,
     Arrived,
+    Began,
     Dispatch,
     Divert,
     DrainOrdered,
@@ -30,6 +31,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     Hedge,
+    Preempt,
     PressureMeasured,
     ProbeReplica,
     RecordBreaker,
@@ -67,6 +69,8 @@ class World:
         self._clients = {client.number: client for client in schedule.clients}
         self._attempts: dict[int, int] = {}
         self._twins: dict[int, Twin] = {}
+        self._calls: dict[int, Twin] = {}
+        """Ticket -> where its last call went."""
         self._gaps = list(schedule.gaps)
         self._late_wake: tuple[float, float] = (inf, inf)
         self._last: deque[tuple[float, Event, list[Effect]]] = deque(maxlen=0)
@@ -160,6 +164,8 @@ class World:
         match effect:
             case Dispatch(ticket_id, replica_id):
                 self._call(ticket_id, self._twins[replica_id])
+            case Preempt(ticket_id):
+                self._calls[ticket_id].leave(ticket_id)
             case StartReplica(pool, replica_id):
                 spec = self.fleet.pools[pool].spec
                 self._twins[replica_id] = Twin(replica_id, spec, self)
@@ -206,6 +212,7 @@ class World:
         attempt = self._attempts[number] = self._attempts.get(number, 0) + 1
         call = draw_call(self.schedule.climate, self.schedule.seed, number, attempt)
         client = self._clients[number]
+        self._calls[number] = twin
         twin.begin(number, client.prefill_s, client.decode_s)
         if not self.is_quiet:
             self.later(
@@ -218,13 +225,13 @@ class World:
             then()
 
     def _silent(self, number: int) -> None:
-        call = self._twin_of(number).calls.get(number)
+        call = self._calls[number].calls.get(number)
         if call is not None and not call.began:
             self.fail(number, FailureKind.TIMEOUT)
 
     def fail(self, number: int, kind: FailureKind) -> None:
         """The call ends without its answer."""
-        began = self._twin_of(number).calls[number].began
+        began = self._calls[number].calls[number].began and self._is_seen(number)
         self._close(number)
         event = Failed(number, kind, began, self._asked_for_peace_s(number, kind))
         if began:
@@ -244,10 +251,14 @@ class World:
         self._close(number)
         self.report(Finished(number, max(client.prefill_s, 0.001), 16, 1 + int(10 * client.decode_s)))
 
-    def _twin_of(self, number: int) -> Twin:
-        replica_id = self.laws.open[number]
-        assert replica_id is not None, f"{number} is on no replica"
-        return self._twins[replica_id]
+    def began(self, number: int) -> None:
+        """The first token is there; of a batch request the core is told, if its client sees it."""
+        if self._clients[number].is_batch and self._is_seen(number):
+            self.report(Began(number))
+
+    def _is_seen(self, number: int) -> bool:
+        """Whether the client sees the answer while it comes: people do, and every fourth batch request is a stream."""
+        return not self._clients[number].is_batch or number % 4 == 0
 
     def _close(self, number: int) -> None:
         """End the call of a request, if it has one."""

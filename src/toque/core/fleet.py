@@ -27,6 +27,7 @@ from toque.core.swap import is_hopeless, room_makers
 from toque.model.messages import (
     Abandoned,
     Arrived,
+    Began,
     DrainOrdered,
     Effect,
     Event,
@@ -95,10 +96,10 @@ class Fleet:
                 self._ended(event, now, out)
             case Woke():
                 self._woke(now, out)
-            case DrainOrdered():
-                self.gate.drain()
-            case PressureMeasured():
-                self.gate.measure(event, now, out)
+            case Began():
+                self._began(event)
+            case DrainOrdered() | PressureMeasured():
+                self.gate.hear(event, now, out)
             case SpecChanged():
                 self._spec_changed(event, now, out)
             case _:
@@ -153,6 +154,10 @@ class Fleet:
                 assert_never(event)
         if self.short or len(self._doors) != len(self.pools):
             self._tidy_up(pool, now, out)
+
+    def _began(self, event: Began) -> None:
+        if journey := self.journeys.get(event.ticket_id):
+            self.pools[journey.ticket.pool].share.begun(event.ticket_id)
 
     def _tidy_up(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """A request of this pool has ended: 1. it may be able to miss something now; 2. it may have been its last."""

@@ -5,7 +5,7 @@ Law: one question a request while all is well (`is_guarded`). Whoever is in stay
 
 from toque.core.forecast import spread
 from toque.core.ladder import Ladder
-from toque.model.messages import Effect, EnterStage, PressureMeasured, Refuse
+from toque.model.messages import DrainOrdered, Effect, EnterStage, PressureMeasured, Refuse
 from toque.model.overload import OverloadSpec
 from toque.model.ticket import RefusalReason, Ticket
 
@@ -21,13 +21,11 @@ class Gate:
         self.is_draining = False
         self.is_guarded = False
 
-    def drain(self) -> None:
-        """Let nobody in any more."""
-        self.is_draining = self.is_guarded = True
-
-    def measure(self, seen: PressureMeasured, now: float, out: list[Effect]) -> None:
-        """Take a sample of this process's pressure."""
-        if self.ladder.measure(seen, now):
+    def hear(self, event: DrainOrdered | PressureMeasured, now: float, out: list[Effect]) -> None:
+        """Let nobody in any more, or take a sample of this process's pressure."""
+        if isinstance(event, DrainOrdered):
+            self.is_draining = self.is_guarded = True
+        elif self.ladder.measure(event, now):
             self._enter_stage(out)
 
     def revise(self, spec: OverloadSpec, out: list[Effect]) -> None:

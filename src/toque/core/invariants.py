@@ -25,6 +25,7 @@ def check_fleet(fleet: Fleet, now: float) -> None:
         waiting |= in_line
         journeys = [j for j in fleet.journeys.values() if j.ticket.pool == pool.spec.name]
         check_line(pool, journeys, in_line, now)
+        check_batch(pool, journeys, now)
         check_breakers(pool, journeys)
         check_replicas(pool, journeys)
         assert fleet.next_wake() <= max(now, pool.next_wake()), f"{pool.spec.name} would oversleep"
@@ -53,18 +54,32 @@ def check_rest(fleet: Fleet) -> None:
 def check_line(pool: Pool, journeys: list[Journey], in_line: set[int], now: float) -> None:
     """Bounded, and exactly those wait who have no replica; nobody waits beside a free slot."""
     for service_class in ServiceClass:
-        retried = pool.retries.live
-        assert pool.line.length(service_class) <= pool.spec.queue.length_max + retried, (
+        put_back = pool.retries.live + sum(j.preemptions > 0 for j in pool.line.waiting())
+        assert pool.line.length(service_class) <= pool.spec.queue.length_max + put_back, (
             "the line is longer than its bound"
         )
     assert in_line == {j.ticket.id for j in journeys if j.replica_id is None}, "waiting and without a replica differ"
-    assert not (pool.line and pool.supply.roster.choose(None)), "somebody waits while a slot is free"
-    assert not (pool.line and pool.trust.is_outage(now)), "somebody waits while every breaker is open"
+    people = pool.line.length(ServiceClass.INTERACTIVE)
+    is_free = pool.supply.roster.choose(None) is not None
+    assert not (is_free and people), "somebody waits while a slot is free"
+    assert not (is_free and pool.line and pool.share.has_room()), "batch waits while it has room"
+    assert not (people and pool.trust.is_outage(now)), "somebody waits while every breaker is open"
     assert pool.scaler.demand == len(journeys), "the load window lost count"
     deadline = pool.line.next_deadline()
     assert deadline <= min((min(j.give_up_at, j.due_at) for j in pool.line.waiting()), default=inf), (
         "a deadline would pass unseen"
     )
+
+
+def check_batch(pool: Pool, journeys: list[Journey], now: float) -> None:
+    """What batch holds is counted, and nobody who waits would be forgotten beside slots that it could give up."""
+    held = {j.ticket.id for j in journeys if j.replica_id is not None and j.ticket.service_class is ServiceClass.BATCH}
+    assert pool.share.in_flight.keys() == held, "slots of batch are miscounted"
+    batch = sum(j.ticket.service_class is ServiceClass.BATCH for j in journeys)
+    assert pool.scaler.batch == batch, "batch is miscounted"
+    if pool.line.length(ServiceClass.INTERACTIVE) and pool.share.youngest(now, spares=False):
+        latest = now + pool.spec.batch.preempt_patience_s
+        assert pool.placing.next_at <= latest, "people wait beside batch longer than they have patience"
 
 
 def check_replicas(pool: Pool, journeys: list[Journey]) -> None:

@@ -27,6 +27,7 @@ class Journey:
         "due_at",
         "give_up_at",
         "not_before",
+        "preemptions",
         "replica_id",
         "retries",
         "second_at",
@@ -43,6 +44,7 @@ class Journey:
         self.replica_id: int | None = None
         self.dispatched_at = 0.0
         self.retries = 0
+        self.preemptions = 0
         self.avoid: int | None = None
         self.not_before = 0.0
         self.second_id: int | None = None  # the other replica while it is hedged
@@ -68,6 +70,11 @@ class Journey:
         if replica_id == self.replica_id:
             return self.dispatched_at
         return self.second_at if replica_id == self.second_id else -inf
+
+    def give_way(self) -> None:
+        """It left its replica for somebody else, and may return there."""
+        self.avoid = None
+        self.preemptions += 1
 
     def swap(self) -> None:
         """Let the second replica be the first."""

@@ -5,6 +5,7 @@ Law: it predicts and names; it changes nothing.
 
 from math import inf
 
+from toque.core.batch_share import BatchShare
 from toque.core.forecast import Forecast, spread
 from toque.core.journey import Journey
 from toque.core.queue import Line
@@ -16,13 +17,14 @@ from toque.model.ticket import RefusalReason, ServiceClass
 class Outlook:
     """Looks at the line and the supply of one pool, at its breakers and at what was measured."""
 
-    __slots__ = ("_forecast", "_line", "_supply", "_trust")
+    __slots__ = ("_forecast", "_line", "_share", "_supply", "_trust")
 
-    def __init__(self, line: Line, supply: Supply, trust: Trust, forecast: Forecast) -> None:
+    def __init__(self, line: Line, supply: Supply, trust: Trust, forecast: Forecast, share: BatchShare) -> None:
         self._line = line
         self._supply = supply
         self._trust = trust
         self._forecast = forecast
+        self._share = share
 
     @property
     def is_cold(self) -> bool:
@@ -45,9 +47,16 @@ class Outlook:
         """Predict how long one more request would wait here: 0 where a slot is free, inf where it would be refused."""
         if self.trouble or self.is_hopeless(now):
             return inf
-        if self._line.is_first(service_class) and self._supply.roster.choose(None) is not None:
+        if self._line.is_first(service_class) and self._has_slot(service_class):
             return 0.0
         return inf if self._line.is_full(service_class) else self.wait_s(service_class, now)
+
+    def _has_slot(self, service_class: ServiceClass) -> bool:
+        """Whether a slot is free for this class, or batch would give one up."""
+        is_free = self._supply.roster.choose(None) is not None
+        return (
+            is_free and self._share.has_room() if service_class is ServiceClass.BATCH else is_free or self._share.yields
+        )
 
     def wait_s(self, service_class: ServiceClass, now: float, *, is_in_line: bool = False) -> float:
         """Predict how long one waits at the end of its class's line. Interactive does not wait for batch."""

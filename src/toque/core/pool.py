@@ -8,11 +8,13 @@ from dataclasses import replace
 from math import inf
 
 from toque.core.appeal import Appeals
+from toque.core.batch_share import BatchShare
 from toque.core.exits import Exits
 from toque.core.forecast import Forecast
 from toque.core.journey import Journey
 from toque.core.lifecycle import Step
 from toque.core.outlook import Outlook
+from toque.core.placing import Placing
 from toque.core.policy import Policy
 from toque.core.queue import Line
 from toque.core.replica import Replica
@@ -26,8 +28,10 @@ from toque.model.condition import FailureCause
 from toque.model.decision import Decision
 from toque.model.messages import Effect, Failed, Finished, RecordDecision, ReplicaFailed, ReplicaReady
 from toque.model.spec import PoolSpec
-from toque.model.ticket import FailureKind, RefusalReason, Ticket
+from toque.model.ticket import FailureKind, RefusalReason, ServiceClass, Ticket
 from toque.model.view import ReplicaState
+
+BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE
 
 
 class Pool:
@@ -39,8 +43,10 @@ class Pool:
         "exits",
         "forecast",
         "line",
+        "placing",
         "retries",
         "scaler",
+        "share",
         "slots",
         "spec",
         "supply",
@@ -58,18 +64,20 @@ class Pool:
         self._journeys = journeys
         self.decision: Decision | None = None
         self.retries = RetryBudget(spec.retry, supply.roster)
-        self.slots = Slots(spec, supply, self.trust, self.retries)
+        self.share = BatchShare(spec, supply.roster, self.line)
+        self.slots = Slots(spec, supply, self.trust, self.retries, self.share)
         self.forecast = Forecast(spec.cold_start)
-        self.exits = Exits(spec, self.line, Outlook(self.line, supply, self.trust, self.forecast), appeals)
+        self.exits = Exits(spec, self.line, Outlook(self.line, supply, self.trust, self.forecast, self.share), appeals)
+        self.placing = Placing(spec, supply.roster, self.line, self.slots, self.share, self.exits)
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 
     def arrive(self, ticket: Ticket, now: float, out: list[Effect]) -> bool:
         """Take a request in, or refuse it; returns whether something may be due earlier than before, or room is short.
 
-        1. too late already; 2. crash loop and nothing ready, or every breaker is open; 3. first in line and a slot is free:
-        dispatched at once, and only the first after a calm wakes anybody; 4. the line is full; 5. else it waits. An empty
-        pool is started by 2, 4 and 5 alike.
+        1. too late already; 2. crash loop and nothing ready, or every breaker is open; 3. first in line and a slot is free, or
+        batch gives one up: dispatched at once, and only the first after a calm wakes anybody; 4. the line is full; 5. else it
+        waits. An empty pool is started by 2, 4 and 5 alike.
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
@@ -78,10 +86,11 @@ class Pool:
         if self.exits.outlook.is_hopeless(now):  # 2
             self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return True
-        replica = roster.choose(None) if self.line.is_first(ticket.service_class) else None
+        preempted = self.share.preempted
+        replica = self.placing.slot_for(ticket.service_class, now, out)
         if replica is not None:  # 3
             self.slots.take(self._take_in(ticket, now), replica, now, out)
-            if roster.in_flight > 1 and self.slots.timer.next_at == inf:
+            if roster.in_flight > 1 and self.slots.timer.next_at == inf and self.share.preempted == preempted:
                 return False
             self.trust.rouse(now)
             return True
@@ -92,6 +101,8 @@ class Pool:
             self.exits.plan(journey, now)
             self.line.join(journey)
             self._start_if_empty(now, out)
+            if self.share.yields:
+                self.place(now, out)
             self.exits.ask_if_due(journey, now)
         return True
 
@@ -101,6 +112,8 @@ class Pool:
         if journey.ticket.whole_tokens_max:
             self.slots.answered(journey, event.replica_id, now, out)
         self.forecast.served(now - journey.dispatched_at)
+        if journey.ticket.service_class is BATCH:
+            self.share.finished(journey, now)
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
         is_alert = replica is not None and replica.breaker.is_alert
         if replica is not None and (is_alert or now >= replica.look_at):
@@ -108,7 +121,7 @@ class Pool:
         self.slots.leave(journey, now, out)
         if self.line:
             self.place(now, out)
-        return is_alert or self.slots.timer.next_at < inf
+        return is_alert or self.slots.timer.next_at < inf or self.placing.next_at < inf
 
     def failed(self, journey: Journey, event: Failed, now: float, out: list[Effect]) -> None:
         """A replica did not answer: trust it less, and try once more elsewhere where that is safe."""
@@ -183,6 +196,7 @@ class Pool:
     def wake(self, now: float, out: list[Effect]) -> None:
         """Do what is due: give up waits, end graces, restart, and ask the scaler."""
         self._give_up(now, out)
+        self.placing.wake(now, out)
         self.trust.wake(now, out)
         self.slots.wake(self._journeys, self.line, self.scaler.arrivals, now, out)
         for replica in list(self.supply.roster.draining.values()):
@@ -194,23 +208,17 @@ class Pool:
 
     def next_wake(self) -> float:
         """When `wake` has something to do; inf for never."""
-        supply, line, timer = self.supply, self.line, self.slots.timer
-        return min(self.scaler.next_at, supply.next_at(), line.next_deadline(), self.trust.next_at, timer.next_at)
+        supply, line, timer, placing = self.supply, self.line, self.slots.timer, self.placing
+        own = min(self.scaler.next_at, self.trust.next_at, timer.next_at, placing.next_at)
+        return min(own, supply.next_at(), line.next_deadline())
 
     def place(self, now: float, out: list[Effect]) -> None:
         """Give waiting requests to free slots, in turn, but to nobody whose time is over."""
         if self.line.next_deadline() <= now:
             self._give_up(now, out)
-        while self.line:
-            replica = self.supply.roster.choose(None)
-            if replica is None:
-                if self.trust.is_outage(now):
-                    self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
-                return
-            journey = self.line.take(now)
-            if journey.avoid == replica.id:
-                replica = self.supply.roster.choose(journey.avoid) or replica
-            self.slots.take(journey, replica, now, out)
+        self.placing.fill(now, out)
+        if self.line and self.trust.is_outage(now):
+            self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
 
     def refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse everybody who waits: nothing can be expected soon."""
@@ -225,6 +233,7 @@ class Pool:
         self.trust.revise(spec)
         self.slots.timer.revise(spec.hedge)
         self.exits.revise(spec)
+        self.placing.revise(spec)
         self.supply.roster.revise(spec, router)
         self.supply.revise(spec, self.scaler.bound(self.supply.target), now, out)
 
@@ -232,7 +241,7 @@ class Pool:
 
     def _take_in(self, ticket: Ticket, now: float) -> Journey:
         journey = self._journeys[ticket.id] = Journey(ticket, now)
-        self.scaler.arrived(now)
+        self.scaler.arrived(ticket.service_class, now)
         return journey
 
     def _dismiss(self, journeys: Iterable[Journey], reason: RefusalReason, now: float, out: list[Effect]) -> None:
@@ -248,10 +257,7 @@ class Pool:
 
     def _put_back(self, journey: Journey, kind: FailureKind, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line, perhaps after a rest; its slot frees for whoever is next."""
-        self.slots.leave(journey, now, out)
-        self.exits.plan(journey, now)
-        rest_s = self.retries.rest_s(journey, kind)
-        self.line.rest(journey, now + rest_s) if rest_s else self.line.rejoin(journey)
+        self.placing.put_back(journey, self.retries.rest_s(journey, kind), now, out)
         self._start_if_empty(now, out)
         self.place(now, out)
         self.exits.ask_if_due(journey, now)
@@ -260,7 +266,7 @@ class Pool:
         del self._journeys[journey.ticket.id]
         if journey.retries:
             self.retries.ended(journey)
-        self.scaler.left(now)
+        self.scaler.left(journey.ticket.service_class, now)
 
     def _start_if_empty(self, now: float, out: list[Effect]) -> None:
         """Somebody wants an answer: a pool without replicas gets one."""
@@ -271,8 +277,8 @@ class Pool:
     def _turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse a request that is demand nevertheless: the scaler counts it, and an empty pool is started for the next."""
         self.exits.refuse(ticket, reason, now, out)
-        self.scaler.arrived(now)
-        self.scaler.left(now)
+        self.scaler.arrived(ticket.service_class, now)
+        self.scaler.left(ticket.service_class, now)
         self._start_if_empty(now, out)
 
     def _scale(self, now: float, out: list[Effect]) -> None:
@@ -282,8 +288,9 @@ class Pool:
             self.scaler.postpone(now)
             self.restock(now, out)
             return
-        wait = (self.line.oldest_wait_s(now), self.forecast.cold_start.total_s)
-        decision = self.scaler.decide(self.scaler.observe(roster, len(self.line), wait, now), now)
+        people = (roster.in_flight - len(self.share.in_flight), self.line.length(INTERACTIVE))
+        wait = (self.line.oldest_wait_s(INTERACTIVE, now), self.forecast.cold_start.total_s)
+        decision = self.scaler.decide(self.scaler.observe(roster, people, wait, now), now)
         supply.target = decision.allowed.replicas
         self.restock(now, out)
         decision = replace(decision, after=roster.live, shortage=supply.shortage)

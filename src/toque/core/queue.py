@@ -7,6 +7,7 @@ Every operation is O(log n) at most, whatever the length. Who was failed by an o
 
 from collections import OrderedDict
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from math import inf
 
 from toque.core.journey import Journey
@@ -95,17 +96,16 @@ class Line:
         self._of(journey.ticket.service_class).pop(journey.ticket.id)
         self._drop_stale_deadlines()
 
-    def take(self, now: float) -> Journey:
-        """Remove and return whose turn it is; the line must not be empty."""
-        line = self._turn(now)
+    def take(self, now: float, *, may_batch: bool = True) -> Journey:
+        """Remove and return whose turn it is, of interactive alone where batch may not; the line must not be empty."""
+        line = self._turn(now) if may_batch else self._interactive
         _, journey = line.popitem(last=False)
         self._drop_stale_deadlines()
         return journey
 
-    def oldest_wait_s(self, now: float) -> float:
-        """How long the first of the line has waited; 0 for an empty one."""
-        heads = [next(iter(line.values())) for line in (self._interactive, self._batch) if line]
-        return max((now - journey.arrived_at for journey in heads), default=0.0)
+    def oldest_wait_s(self, service_class: ServiceClass, now: float) -> float:
+        """How long the first of one class has waited; 0 where none does."""
+        return max((now - journey.arrived_at for journey in islice(self._of(service_class).values(), 1)), default=0.0)
 
     def due(self, now: float) -> list[Journey]:
         """Return those whose time has come, earliest first. Each is to `leave` or to `stay` for longer.

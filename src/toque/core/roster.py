@@ -107,6 +107,13 @@ class Roster:
             replica.idle_since = now
         self._router.place(replica)
 
+    @property
+    def free_slots(self) -> int:
+        """Empty slots of replicas that are sent requests now."""
+        if self.live == len(self.replicas) and not (self.barred or self.doubted):
+            return self.slots - self.in_flight
+        return sum(r.slots - r.in_flight for r in self.replicas.values() if r.is_routable)
+
     def surplus(self) -> list[Replica]:
         """Ready replicas, the one to miss least first: barred, then fewest in flight, then the youngest."""
         ready = [r for r in self.replicas.values() if r.state is ReplicaState.READY]

@@ -3,23 +3,30 @@
 Law: it asks only while something can change. A pool without demand, at the size it wants or may have, is not asked again
 until the next request, the next change among its replicas, or the instant its last replica may go. A policy is asked in calm
 too as long as it says `foresees` (a schedule, a plan, a floor that must end), or, above the minimum, `holds_back` (a delay or
-a window of its own keeps more than the load needs).
+a window of its own keeps more than the load needs). It sees the load of people alone; what batch may have beside that the
+settings say.
 """
 
-from math import inf
+from math import ceil, inf
 
 from toque.core.guard import Guard
 from toque.core.policy import Policy
 from toque.core.roster import Roster
 from toque.core.window import LoadWindow
-from toque.model.decision import Decision, Observation
+from toque.model.decision import Decision, Desired, Observation
 from toque.model.spec import PoolSpec
+from toque.model.ticket import ServiceClass
+
+BATCH = ServiceClass.BATCH
 
 
 class Scaler:
-    """Load window, policy and guard of one pool. `next_at` is when it wants to be asked (inf: not at all)."""
+    """Load window, policy and guard of one pool. `next_at` is when it wants to be asked (inf: not at all).
 
-    __slots__ = ("_guard", "_interval_s", "_policy", "_spec", "_window", "next_at")
+    `batch` counts the requests of batch, in flight and waiting; the window is of those that somebody waits for.
+    """
+
+    __slots__ = ("_batch_arrivals", "_guard", "_interval_s", "_policy", "_spec", "_window", "batch", "next_at")
 
     def __init__(self, spec: PoolSpec, policy: Policy, now: float) -> None:
         self._spec = spec
@@ -27,6 +34,8 @@ class Scaler:
         self._interval_s = spec.scaling.interval_s or policy.interval_s
         self._window = LoadWindow(max(spec.scaling.stable_window_s, self._interval_s), now)
         self._guard = Guard(spec, now)
+        self.batch = 0
+        self._batch_arrivals = 0
         self.next_at = now + self._interval_s if spec.elastic else inf
 
     def revise(self, spec: PoolSpec, policy: Policy, now: float) -> None:
@@ -49,22 +58,32 @@ class Scaler:
     @property
     def arrivals(self) -> int:
         """Requests that came so far."""
-        return self._window.arrivals
+        return self._window.arrivals + self._batch_arrivals
 
     @property
     def demand(self) -> int:
         """Requests in flight and waiting now."""
-        return self._window.level
+        return self._window.level + self.batch
 
-    def arrived(self, now: float) -> None:
+    def arrived(self, service_class: ServiceClass, now: float) -> None:
         """One more request; the first after a calm sets the next question."""
-        if self._window.arrive(now) == 1:
+        if service_class is BATCH:
+            self._batch_arrivals += 1
+            self.batch += 1
+            is_first = self.batch == 1
+        else:
+            is_first = self._window.arrive(now) == 1
+        if is_first:
             self._guard.seen(1, now)
             self.rouse(now)
 
-    def left(self, now: float) -> None:
+    def left(self, service_class: ServiceClass, now: float) -> None:
         """One request ended."""
-        if not self._window.leave(now):
+        if service_class is BATCH:
+            self.batch -= 1
+        elif self._window.leave(now):
+            return
+        if not self.batch and not self._window.level:
             self._guard.seen(0, now)
 
     def rouse(self, now: float) -> None:
@@ -72,11 +91,14 @@ class Scaler:
         if self.next_at > now + self._interval_s and self._spec.elastic:
             self.next_at = now + self._interval_s
 
-    def observe(self, roster: Roster, waiting: int, wait: tuple[float, float], now: float) -> Observation:
-        """Fold the load into averages. `wait` is the oldest wait and the pool's cold start, both in seconds."""
+    def observe(self, roster: Roster, people: tuple[int, int], wait: tuple[float, float], now: float) -> Observation:
+        """Fold the load into averages.
+
+        `people` is what they have in flight and waiting, `wait` their oldest wait and the pool's cold start, in seconds.
+        """
         return Observation(
-            in_flight=roster.in_flight,
-            waiting=waiting,
+            in_flight=people[0],
+            waiting=people[1],
             ready=roster.live - roster.coming,
             starting=roster.coming,
             draining=len(roster.draining),
@@ -86,11 +108,12 @@ class Scaler:
             slots=self._spec.slots,
             waiting_s=wait[0],
             cold_start_s=wait[1],
+            batch=self.batch,
         )
 
     def decide(self, seen: Observation, now: float) -> Decision:
         """Ask policy and guard."""
-        desired = self._policy.desire(seen, now)
+        desired = self._beside_batch(self._policy.desire(seen, now), seen)
         allowed = self._guard.allow(desired, seen, now)
         before = seen.ready + seen.starting
         return Decision(self._spec.name, seen, desired, allowed, before, allowed.replicas)
@@ -103,7 +126,7 @@ class Scaler:
         back: after an interval.
         """
         seen, allowed = decision.observation, decision.allowed.replicas
-        is_quiet = not self._window.level and not seen.demand_stable and not seen.arrivals_per_s
+        is_quiet = not self.demand and not seen.demand_stable and not seen.arrivals_per_s
         is_calm = is_quiet and not self._may_change_its_mind(allowed)
         zero_at = self._guard.zero_at()
         if is_calm and (decision.shortage or allowed == self._guard.bound(decision.desired.replicas)):  # 2
@@ -112,6 +135,16 @@ class Scaler:
             self.next_at = zero_at
         else:  # 1, 4
             self.next_at = self._next_beat(now)
+
+    def _beside_batch(self, desired: Desired, seen: Observation) -> Desired:
+        """Add what batch may have: 1. nothing waits; 2. an empty pool starts one; 3. as many more as the settings say."""
+        if not seen.batch:  # 1
+            return desired
+        more = min(self._spec.batch.replicas, ceil(seen.batch / seen.slots))
+        if not more and not desired.replicas:  # 2
+            return Desired(1, f"{desired.reason}; 1 so that {seen.batch} of batch move")
+        told = f"{more} more for {seen.batch} of batch" if more else f"{seen.batch} of batch take what is idle"
+        return Desired(desired.replicas + more, f"{desired.reason}; {told}")  # 3
 
     def _may_change_its_mind(self, allowed: int) -> bool:
         """Whether time alone may change what the policy wants."""

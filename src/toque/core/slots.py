@@ -6,6 +6,7 @@ of one leaves the other, and whatever ends the request gives both back. A second
 
 from collections.abc import Mapping
 
+from toque.core.batch_share import BatchShare
 from toque.core.hedge import HedgeTimer
 from toque.core.journey import Journey
 from toque.core.queue import Line
@@ -16,18 +17,21 @@ from toque.core.trust import Trust
 from toque.model.condition import BreakerState
 from toque.model.messages import Dispatch, Effect, Failed, Hedge
 from toque.model.spec import PoolSpec
-from toque.model.ticket import FailureKind
+from toque.model.ticket import FailureKind, ServiceClass
+
+BATCH = ServiceClass.BATCH
 
 
 class Slots:
     """Those of one pool. `hedged` counts second attempts."""
 
-    __slots__ = ("_retries", "_supply", "_trust", "hedged", "timer")
+    __slots__ = ("_retries", "_share", "_supply", "_trust", "hedged", "timer")
 
-    def __init__(self, spec: PoolSpec, supply: Supply, trust: Trust, retries: RetryBudget) -> None:
+    def __init__(self, spec: PoolSpec, supply: Supply, trust: Trust, retries: RetryBudget, share: BatchShare) -> None:
         self._supply = supply
         self._trust = trust
         self._retries = retries
+        self._share = share
         self.timer = HedgeTimer(spec.hedge)
         self.hedged = 0
 
@@ -37,12 +41,16 @@ class Slots:
         self._supply.roster.take_slot(replica)
         if replica.breaker.is_alert:
             self._trust.dispatched(replica, journey)
-        if journey.ticket.whole_tokens_max:
+        if journey.ticket.service_class is BATCH:
+            self._share.took(journey, now)
+        elif journey.ticket.whole_tokens_max:  # nobody waits for batch: it is not hedged
             self.timer.watch(journey)
         out.append(Dispatch(journey.ticket.id, replica.id, cold_start_s))
 
     def leave(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """Give back all that a request holds."""
+        if self._share.in_flight:
+            self._share.left(journey, now)
         self._free(journey, journey.replica_id, now, out)
         if journey.second_id is not None:
             self._leave_second(journey, now, out)

@@ -46,6 +46,8 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         decision=pool.decision,
         breaker_turns=dict(pool.trust.turns),
         hedged=pool.slots.hedged,
+        batch_in_flight=len(pool.share.in_flight),
+        preempted=pool.share.preempted,
     )
 
 

@@ -6,9 +6,9 @@ Law: an item ends exactly once, as an answer; cancelling it closes the upstream 
 import asyncio
 from collections.abc import Callable
 
+from toque.gateway.batch_relay import BatchRelay
 from toque.gateway.door import Door, name_request
 from toque.gateway.outlet import Outlet
-from toque.gateway.relay import Relay
 from toque.gateway.surroundings import Surroundings
 from toque.model.batch import Answer
 from toque.model.errors import CallerError, ToqueError
@@ -24,7 +24,7 @@ class Inside:
 
     def __init__(self, parts: Callable[[], tuple[Door, Surroundings]]) -> None:
         self._parts = parts
-        self._relays: set[Relay] = set()
+        self._relays: set[BatchRelay] = set()
         self._sweeping: asyncio.TimerHandle | None = None
 
     def check(self, tenant: str, endpoint: str, body: bytes) -> None:
@@ -43,7 +43,7 @@ class Inside:
         except ToqueError as error:
             outlet.fail(error)
             return done.result()
-        relay = Relay(around, errand, outlet)
+        relay = BatchRelay(around, errand, outlet)
         self._relays.add(relay)
         self._sweep_later()
         relay.start()

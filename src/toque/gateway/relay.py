@@ -61,9 +61,7 @@ class Relay:
         self._attempts = 0
         self._replica_id = 0
         self._left_with_id = 0  # of two replicas, the one that was left; 0: there was one
-        self._queue_wait_s = 0.0
-        self._cold_start_s = 0.0
-        self._sent_at = 0.0
+        self._queue_wait_s = self._cold_start_s = self._sent_at = 0.0
         self._moved_at = 0.0  # when something of the answer was last seen to come; before that as `_sent_at`
         self._first_at = 0.0  # when bytes of an answer first went to the client; 0: none did
         self._heartbeat_at = errand.arrived_at + around.limits.heartbeat_s
@@ -112,6 +110,10 @@ class Relay:
         self._last_error = self._last_error or errand.misfit
         if self._outlet.has_begun:
             self._outlet.write(b": fallback %b\n\n" % pool.encode("ascii"))
+
+    def preempted(self) -> None:
+        """Only batch is."""
+        raise AssertionError("a slot is taken away from class batch alone")
 
     def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There is no slot, or no retry; what the last replica said is worth more than that it was the last."""

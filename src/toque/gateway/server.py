@@ -12,12 +12,13 @@ from dataclasses import replace
 import msgspec
 
 from toque.gateway.auth import Caller, KeyRing
+from toque.gateway.batch_relay import BatchRelay
 from toque.gateway.cold import ANNEX, HOT, PROBES, ColdRoutes, allowed_methods, route_label
 from toque.gateway.door import Door, name_request
 from toque.gateway.errand import Errand
 from toque.gateway.inside import Inside
 from toque.gateway.outlet import ClientOutlet, Outlet
-from toque.gateway.relay import Relay
+from toque.gateway.relay import BATCH, Relay
 from toque.gateway.repeats import IDEMPOTENCY_KEY, REPLAYED, KeepingOutlet, Promise, Repeats
 from toque.gateway.strangers import Strangers
 from toque.gateway.surroundings import FleetPort, Log, Surroundings
@@ -167,7 +168,8 @@ class Gateway:
 
     def _relay(self, errand: Errand, outlet: Outlet) -> Relay:
         """Hand an errand to the fleet."""
-        relay = Relay(self._around, errand, TellingOutlet(outlet, errand) if errand.tells_more else outlet)
+        relay_of = BatchRelay if errand.rank.service_class is BATCH else Relay
+        relay = relay_of(self._around, errand, TellingOutlet(outlet, errand) if errand.tells_more else outlet)
         relay.start()
         return relay
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a pool looked like when its scaler was asked. Averages are over the stable and the burst window."""
+    """What a pool looked like when its scaler was asked. Averages are over the stable and the burst window.
+
+    All of it is about requests that somebody waits for; `batch` counts those of the other class, in flight and waiting.
+    """
 
     in_flight: int
     waiting: int
@@ -21,6 +24,7 @@ class Observation:
     slots: int
     cold_start_s: float
     waiting_s: float
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

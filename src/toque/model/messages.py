@@ -60,6 +60,13 @@ class Abandoned:
     ticket_id: int
 
 
+@value
+class Began:
+    """Bytes of an answer go to the client: this request cannot be put back any more. Told of class batch only."""
+
+    ticket_id: int
+
+
 # ---- events: replicas ------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +158,16 @@ class SpecChanged:
 
 
 Event: TypeAlias = (
-    Arrived | Finished | Failed | Abandoned | ReplicaEvent | Woke | DrainOrdered | PressureMeasured | SpecChanged
+    Arrived
+    | Finished
+    | Failed
+    | Abandoned
+    | Began
+    | ReplicaEvent
+    | Woke
+    | DrainOrdered
+    | PressureMeasured
+    | SpecChanged
 )
 
 # ---- effects ---------------------------------------------------------------------------------------------------------
@@ -195,6 +211,13 @@ class Hedge:
 
     ticket_id: int
     replica_id: int
+
+
+@value
+class Preempt:
+    """Stop the call of this ticket: it waits again, for its slot goes to somebody; another `Dispatch` or a `Refuse` follows."""
+
+    ticket_id: int
 
 
 @value
@@ -255,6 +278,7 @@ Effect: TypeAlias = (
     | Refuse
     | Divert
     | Hedge
+    | Preempt
     | StartReplica
     | StopReplica
     | ProbeReplica

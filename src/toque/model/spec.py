@@ -5,6 +5,7 @@ Law: a spec is frozen, complete and already validated. What can grow has its lim
 
 from dataclasses import dataclass, field
 
+from toque.model.batch_spec import BatchSpec
 from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
@@ -205,6 +206,7 @@ class PoolSpec:
         ),
     )
     queue: QueueSpec = field(default_factory=QueueSpec)
+    batch: BatchSpec = field(default_factory=BatchSpec)
     replicas: ReplicaBounds = field(default_factory=ReplicaBounds)
     scaling: ScalingSpec = field(default_factory=ScalingSpec)
     restart: RestartSpec = field(default_factory=RestartSpec)

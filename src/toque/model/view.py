@@ -56,7 +56,8 @@ class PoolView:
 
     `condition` is `ok`, `unhealthy` (no breaker lets requests through), `cold`, `loading`, `restarting`, `crash_loop`,
     `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so
-    far. `hedged`: requests that were sent to a second replica as well.
+    far. `hedged`: requests that were sent to a second replica as well. `batch_in_flight` is of those in flight; `preempted`: how
+    often one of them was put back.
     """
 
     name: str
@@ -73,6 +74,8 @@ class PoolView:
     decision: Decision | None
     breaker_turns: Mapping[BreakerState, int] = field(default_factory=dict)
     hedged: int = 0
+    batch_in_flight: int = 0
+    preempted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Law: nothing is computed anew; it is the recorded steps that speak.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import msgspec
 
@@ -20,6 +20,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     Hedge,
+    Preempt,
     RecordBreaker,
     RecordDecision,
     Refuse,
@@ -142,13 +143,10 @@ def _tell_event(event: Event, ticket_id: int) -> str:
 def _tell_effect(effect: Effect, ticket_id: int, pool: str) -> str:
     """Say what was done about one request, or started for its pool meanwhile; empty for what concerns others."""
     match effect:
-        case Dispatch(ended, replica_id, cold_start_s) if ended == ticket_id:
-            cold = f" after {cold_start_s:.2f} s of cold start" if cold_start_s else ""
-            return f"dispatched to replica {replica_id}{cold}"
+        case Dispatch() | Hedge() | Preempt() if effect.ticket_id == ticket_id:
+            return _tell_slot(effect)
         case Divert(ended, fallback, cause, reason) if ended == ticket_id:
             return f"goes on to {fallback} ({cause.value}: {reason})"
-        case Hedge(ended, replica_id) if ended == ticket_id:
-            return f"sent to replica {replica_id} too, for the first is slow"
         case Refuse(ended, reason, retry_after_s, fallback) if ended == ticket_id:
             nobody = f"; no fallback took it: {fallback}" if fallback else ""
             return f"refused: {reason.value}, retry after {retry_after_s:.1f} s{nobody}"
@@ -156,3 +154,17 @@ def _tell_effect(effect: Effect, ticket_id: int, pool: str) -> str:
             return f"replica {replica_id} was ordered"
         case _:
             return ""
+
+
+def _tell_slot(effect: Dispatch | Hedge | Preempt) -> str:
+    """Say which slot a request got, or lost."""
+    match effect:
+        case Dispatch(_, replica_id, cold_start_s):
+            cold = f" after {cold_start_s:.2f} s of cold start" if cold_start_s else ""
+            return f"dispatched to replica {replica_id}{cold}"
+        case Hedge(_, replica_id):
+            return f"sent to replica {replica_id} too, for the first is slow"
+        case Preempt():
+            return "put back to the front of its line: people need its slot"
+        case _:
+            assert_never(effect)

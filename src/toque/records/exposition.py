@@ -149,3 +149,9 @@ def _breakers(view: FleetView) -> Iterator[Metric]:
     for pool in view.pools:
         hedged.add_metric((pool.name,), pool.hedged)
     yield hedged
+    preempted = CounterMetricFamily(
+        "toque_preemptions", "Requests of batch put back because people needed their slots.", labels=("model",)
+    )
+    for pool in view.pools:
+        preempted.add_metric((pool.name,), pool.preempted)
+    yield preempted

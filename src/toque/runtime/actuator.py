@@ -16,6 +16,7 @@ from toque.model.messages import (
     EnterStage,
     Event,
     Hedge,
+    Preempt,
     ProbeReplica,
     RecordBreaker,
     RecordDecision,
@@ -39,6 +40,9 @@ class Waiter(Protocol):
 
     def seconded(self, replica_id: int) -> None:
         """A slot on this replica is yours too: whoever answers first counts. Only for tickets with `whole_tokens_max`."""
+
+    def preempted(self) -> None:
+        """Your slot goes to somebody else: close the call; a grant, or the refusal, follows. Only for class batch."""
 
     def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There will be no slot; nothing more is called for this ticket. `fallback`: why no other pool took it, if any may."""
@@ -80,18 +84,27 @@ class Actuator:
         match effect:
             case Dispatch():  # no pattern takes its fields out: that costs 0.2 us
                 self._waiters[effect.ticket_id].granted(effect.replica_id, effect.cold_start_s)
-            case Hedge(ticket_id, replica_id):
-                self._waiters[ticket_id].seconded(replica_id)
-            case Refuse(ticket_id, reason, retry_after_s, fallback):
-                self._waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
-            case Divert(ticket_id, pool, cause):
-                self._waiters[ticket_id].diverted(pool, cause)
+            case Hedge() | Preempt() | Refuse() | Divert():
+                self._tell(effect)
             case StartReplica() | StopReplica() | ProbeReplica():
                 self._order(effect)
             case EnterStage():
                 self._staged(effect)
             case RecordDecision() | RecordBreaker():
                 pass  # the journal has it
+            case _:
+                assert_never(effect)
+
+    def _tell(self, effect: Hedge | Preempt | Refuse | Divert) -> None:
+        match effect:
+            case Hedge(ticket_id, replica_id):
+                self._waiters[ticket_id].seconded(replica_id)
+            case Preempt(ticket_id):
+                self._waiters[ticket_id].preempted()
+            case Refuse(ticket_id, reason, retry_after_s, fallback):
+                self._waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
+            case Divert(ticket_id, pool, cause):
+                self._waiters[ticket_id].diverted(pool, cause)
             case _:
                 assert_never(effect)
 

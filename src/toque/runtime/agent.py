@@ -4,22 +4,28 @@ Law: it waits, scales, retries and is refused exactly as a request through the g
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 from toque.model.endpoint import Endpoint
 from toque.model.errors import CallerError, RefusedError, UpstreamError
 from toque.model.inference import Completion, Delta, PromptContext, Usage
-from toque.model.messages import Abandoned, Failed, Finished
-from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, Ticket
+from toque.model.messages import Abandoned, Began, Failed, Finished
+from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, ServiceClass, Ticket
 from toque.ports import InferenceAgent
 from toque.runtime.controller import Controller
 
 Connect: TypeAlias = Callable[[str, int, Endpoint], InferenceAgent]
 """Returns the contract over one replica, given its pool, its number and where it is."""
+
+_T = TypeVar("_T")
+
+
+class PreemptedError(Exception):
+    """The slot was taken away; another grant follows."""
 
 
 class Turn:
@@ -27,7 +33,10 @@ class Turn:
 
     def __init__(self, pool: str) -> None:
         self.pool = pool
-        self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._granted: asyncio.Future[int] = self._loop.create_future()
+        self._hold: asyncio.Timeout | None = None
+        self._is_preempted = False
 
     def granted(self, replica_id: int, cold_start_s: float) -> None:
         """A slot is ours."""
@@ -41,6 +50,13 @@ class Turn:
     def seconded(self, replica_id: int) -> None:
         """Nothing: a ticket of this kind asks for no second replica."""
 
+    def preempted(self) -> None:
+        """The slot is somebody else's: end the call that is under way."""
+        self._is_preempted = True
+        self.renew()
+        if self._hold is not None:
+            self._hold.reschedule(self._loop.time())
+
     def refused(self, reason: RefusalReason, retry_after_s: float, fallback: str) -> None:
         """There will be none."""
         if not self._granted.done():
@@ -48,11 +64,30 @@ class Turn:
 
     def renew(self) -> None:
         """Get ready for the next grant, before the failure is posted."""
-        self._granted = asyncio.get_running_loop().create_future()
+        self._granted = self._loop.create_future()
 
     async def replica(self) -> int:
         """Wait for the grant. Raises `RefusedError`."""
-        return await self._granted
+        replica_id = await self._granted
+        while self._is_preempted:  # before we came to know of the grant
+            self._is_preempted = False
+            replica_id = await self._granted
+        return replica_id
+
+    async def held(self, call: Awaitable[_T]) -> _T:
+        """Wait for a call on the replica. Raises `PreemptedError`, and what the call raises."""
+        try:
+            async with asyncio.timeout(None) as self._hold:
+                answer = await call
+            if not self._is_preempted:
+                return answer
+        except (TimeoutError, UpstreamError):
+            if not self._is_preempted:
+                raise
+        finally:
+            self._hold = None
+        self._is_preempted = False
+        raise PreemptedError
 
 
 class PooledAgent:
@@ -70,7 +105,9 @@ class PooledAgent:
             while True:
                 agent = await visit.agent()
                 try:
-                    completion = await agent.generate(context)
+                    completion = await visit.turn.held(agent.generate(context))
+                except PreemptedError:
+                    continue
                 except UpstreamError as error:
                     visit.failed(error)
                     continue
@@ -78,16 +115,23 @@ class PooledAgent:
                 return replace(completion, fallback=visit.fallback)
 
     async def stream(self, context: PromptContext) -> AsyncGenerator[Delta, None]:
-        """Answer piece by piece. A loss before the first piece is retried, later ones raise `UpstreamError`."""
+        """Answer piece by piece. A loss before the first piece is retried, later ones raise `UpstreamError`.
+
+        Nor is the slot of a batch request taken away after it.
+        """
         async with _Visit(self._controller, self._connect, self._ticket(context)) as visit:
             while not visit.is_over:
                 agent = await visit.agent()
                 try:
                     async with aclosing(agent.stream(context)) as deltas:
-                        async for delta in deltas:
+                        delta = await visit.turn.held(anext(deltas, None))
+                        while delta is not None:
                             visit.began(delta.usage)
                             yield replace(delta, fallback=visit.fallback) if delta.usage else delta
+                            delta = await anext(deltas, None)
                     visit.finished(visit.usage)
+                except PreemptedError:
+                    continue
                 except UpstreamError as error:
                     visit.failed(error)
 
@@ -109,14 +153,14 @@ class _Visit:
         self._controller = controller
         self._connect = connect
         self._ticket = ticket
-        self._turn = Turn(ticket.pool)
+        self.turn = Turn(ticket.pool)
         self._dispatched_at = 0.0
         self._first_at: float | None = None
         self.usage = Usage()
         self.is_over = False
 
     async def __aenter__(self) -> Self:
-        self._controller.submit(self._ticket, self._turn)
+        self._controller.submit(self._ticket, self.turn)
         return self
 
     async def __aexit__(
@@ -132,22 +176,24 @@ class _Visit:
     @property
     def fallback(self) -> str:
         """The model that answers instead of the one asked; empty when it is the one asked."""
-        return "" if self._turn.pool == self._ticket.pool else self._turn.pool
+        return "" if self.turn.pool == self._ticket.pool else self.turn.pool
 
     async def agent(self) -> InferenceAgent:
         """Wait for a replica and return the contract over it. Raises `RefusedError`."""
         while True:
-            replica_id = await self._turn.replica()
+            replica_id = await self.turn.replica()
             self._dispatched_at = self._controller.now()
             endpoint = self._controller.endpoint(replica_id)
             if endpoint is not None:
-                return self._connect(self._turn.pool, replica_id, endpoint)
+                return self._connect(self.turn.pool, replica_id, endpoint)
             self._fail(FailureKind.NOT_SENT, 0.0)
 
     def began(self, usage: Usage | None) -> None:
         """A piece of the answer came."""
         if self._first_at is None:
             self._first_at = self._controller.now()
+            if self._ticket.service_class is ServiceClass.BATCH:
+                self._controller.post(Began(self._ticket.id))
         if usage is not None:
             self.usage = usage
 
@@ -168,5 +214,5 @@ class _Visit:
         self._fail(error.kind, error.retry_after_s)
 
     def _fail(self, kind: FailureKind, retry_after_s: float) -> None:
-        self._turn.renew()
+        self.turn.renew()
         self._controller.post(Failed(self._ticket.id, kind, retry_after_s=retry_after_s))

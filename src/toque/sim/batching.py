@@ -90,6 +90,7 @@ class BatchingReplica:
         "_first_s",
         "_growth_s",
         "_iterations",
+        "_left",
         "_prefilling",
         "_profile",
         "_running",
@@ -116,6 +117,8 @@ class BatchingReplica:
         self._steps = 0
         self._first_s = self._growth_s = 0.0
         self._chunks: list[tuple[_Sequence, int]] = []
+        self._left: set[int] = set()
+        """Who is dropped when the iteration under way has ended."""
 
     def begin(self, number: int, prompt_tokens: int, output_tokens: int, now: float) -> None:
         """Take a request in; it joins when the iteration under way has ended."""
@@ -126,6 +129,16 @@ class BatchingReplica:
         elif self._steps > 1:
             self._steps = min(self._steps, self._steps_until(now))
 
+    def leave(self, number: int, now: float) -> None:
+        """Drop a request: at once while it waits, else when the iteration under way has ended."""
+        waiting = [sequence for sequence in self._waiting if sequence.number != number]
+        if len(waiting) < len(self._waiting):
+            self._waiting = deque(waiting)
+        elif number in self._running:
+            self._left.add(number)
+            if self._steps > 1:
+                self._steps = min(self._steps, self._steps_until(now))
+
     def next_at(self) -> float:
         """When the iterations planned last have ended."""
         return self._since + self._span_s(self._steps) if self._running else inf
@@ -135,7 +148,10 @@ class BatchingReplica:
         told: list[tuple[int, bool]] = []
         while (at := self.next_at()) <= now:
             self._since = at
-            self._end_iterations(told)
+            ended: list[tuple[int, bool]] = []
+            self._end_iterations(ended)
+            told += [(number, is_end) for number, is_end in ended if number not in self._left]
+            self._drop_left()
             self._schedule()
         return told
 
@@ -170,6 +186,21 @@ class BatchingReplica:
             told.append((sequence.number, True))
         else:
             heappush(self._ends, (sequence.end, sequence.number))
+
+    def _drop_left(self) -> None:
+        """Forget those who were given up, as far as they have not ended meanwhile."""
+        for number in self._left & self._running.keys():
+            self._withdraw(self._running.pop(number))
+        self._left.clear()
+
+    def _withdraw(self, sequence: _Sequence) -> None:
+        """Give back what an admitted request holds of the cache."""
+        if self._prefilling.pop(sequence.number, None) is None:
+            sequence.made += self._iterations - sequence.began
+            self._leave(sequence)
+        else:
+            self._taken -= sequence.context
+            self._cached -= sequence.context - sequence.left
 
     def _leave(self, sequence: _Sequence) -> None:
         """Give back what a decoding request holds of the cache."""
@@ -206,13 +237,8 @@ class BatchingReplica:
         """While the next tokens do not fit, put the request admitted last back to the front of the line."""
         has_put_back = False
         while len(self._running) > 1 and self._taken + self._decoding > self._profile.kv_tokens:
-            number, sequence = self._running.popitem()
-            if self._prefilling.pop(number, None) is None:
-                sequence.made += self._iterations - sequence.began
-                self._leave(sequence)
-            else:
-                self._taken -= sequence.context
-                self._cached -= sequence.context - sequence.left
+            _, sequence = self._running.popitem()
+            self._withdraw(sequence)
             sequence.context = sequence.left = sequence.prompt + sequence.made
             sequence.end = -1
             self._waiting.appendleft(sequence)

@@ -67,6 +67,12 @@ class SimulatedDriver:
         assert life is not None, f"replica {replica_id} is not ready"
         life.begin(number, prompt_tokens, output_tokens)
 
+    def leave(self, replica_id: int, number: int) -> None:
+        """Take a request from a replica that may be gone already."""
+        life = self._lives.get(replica_id)
+        if life is not None:
+            life.leave(number)
+
     def stop(self, replica_id: int) -> None:
         """End a replica, with whatever it still has; one that just died is reported as that."""
         if replica_id not in self._lives:

@@ -24,6 +24,7 @@ from toque.model.messages import (
     Failed,
     Finished,
     Hedge,
+    Preempt,
     ProbeReplica,
     RecordBreaker,
     RecordDecision,
@@ -58,7 +59,7 @@ class Request:
     """One request under way. Times are virtual seconds; None: not yet.
 
     `refused` says why it got no answer, or only half of one (`lost` with its replica); empty for one that was served.
-    `fallback` is the pool that took it instead of the one it asked for.
+    `fallback` is the pool that took it instead of the one it asked for; `preemptions` counts how often its slot was taken away.
     """
 
     arrival: Arrival
@@ -68,6 +69,7 @@ class Request:
     replica_id: int = 0
     cold_start_s: float = 0.0
     fallback: str = ""
+    preemptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +214,19 @@ class Simulation:
                 request = self._requests[number]
                 request.refused = reason.value
                 self._end(number, request)
+            case Preempt(number):
+                self._preempt(number)
             case Divert(number, pool):
                 self._requests[number].fallback = pool
+            case StartReplica() | StopReplica() | ProbeReplica():
+                self._order(effect)
+            case EnterStage() | Hedge() | RecordDecision() | RecordBreaker():
+                pass
+            case _:
+                assert_never(effect)
+
+    def _order(self, effect: StartReplica | StopReplica | ProbeReplica) -> None:
+        match effect:
             case StartReplica(pool, replica_id):
                 factory = self._scenario.replicas.get(pool, self._scenario.replica)
                 is_there = self._scenario.initial and not self._has_begun
@@ -223,10 +236,16 @@ class Simulation:
                 self._driver.stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver.probe(replica_id)
-            case EnterStage() | Hedge() | RecordDecision() | RecordBreaker():
-                pass
             case _:
                 assert_never(effect)
+
+    def _preempt(self, number: int) -> None:
+        """Stop a request where it is: it has neither begun nor a replica."""
+        request = self._requests[number]
+        self._driver.leave(request.replica_id, number)
+        request.dispatched_at = request.first_at = None
+        request.replica_id = 0
+        request.preemptions += 1
 
     def _dispatch(self, number: int, replica_id: int, cold_start_s: float) -> None:
         request = self._requests[number]

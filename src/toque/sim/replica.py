@@ -4,6 +4,7 @@ Law: models are sans-I/O. They are told the time and say when something happens 
 is ever reported.
 """
 
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Protocol
@@ -16,6 +17,10 @@ class SimulatedReplica(Protocol):
 
     def begin(self, number: int, prompt_tokens: int, output_tokens: int, now: float) -> None:
         """Take a request in; the fleet has seen to it that a slot is free."""
+        ...
+
+    def leave(self, number: int, now: float) -> None:
+        """Drop a request that its caller gave up; one that has ended, or ends in this instant, may be dropped too."""
         ...
 
     def next_at(self) -> float:
@@ -34,7 +39,7 @@ Report = Callable[[int, bool], None]
 class Life:
     """Joins a model and the clockwork. `pace` is seconds of its own time per second: 1 sound, 0 hung."""
 
-    __slots__ = ("_anchor", "_clock", "_model", "_planned_at", "_report", "_target", "is_over", "pace")
+    __slots__ = ("_anchor", "_clock", "_model", "_planned_at", "_report", "_target", "_told", "is_over", "pace")
 
     def __init__(self, model: SimulatedReplica, clock: Clockwork, report: Report) -> None:
         self._model = model
@@ -43,12 +48,19 @@ class Life:
         self._anchor: tuple[float, float] | None = None
         self._planned_at = inf
         self._target = inf
+        self._told: deque[tuple[int, bool]] = deque()
         self.pace = 1.0
         self.is_over = False
 
     def begin(self, number: int, prompt_tokens: int, output_tokens: int) -> None:
         """Hand a request to the model."""
         self._model.begin(number, prompt_tokens, output_tokens, self._own_time())
+        self._plan()
+
+    def leave(self, number: int) -> None:
+        """Take a request from the model; what was to be told of it at this instant is not."""
+        self._model.leave(number, self._own_time())
+        self._told = deque(told for told in self._told if told[0] != number)
         self._plan()
 
     def set_pace(self, pace: float) -> None:
@@ -86,6 +98,7 @@ class Life:
             return
         self._planned_at = inf
         own = max(self._own_time(), self._target)  # the way there and back through `pace` may round down
-        for number, is_end in self._model.turn(own):
-            self._report(number, is_end)
+        self._told.extend(self._model.turn(own))
+        while self._told:
+            self._report(*self._told.popleft())
         self._plan()

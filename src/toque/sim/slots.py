@@ -11,7 +11,7 @@ change of n changes the speed of that clock, a reading halts it, and the cost of
 
 from dataclasses import dataclass
 from enum import StrEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 
 from toque.sim.arrival import Arrival
@@ -124,6 +124,19 @@ class SlotsReplica:
         self._set_busy(self._busy + 1)
         own_s = self._base_s + self._own_token_s * prompt_tokens
         heappush(self._coming, (now + own_s, number, prompt_tokens, output_tokens))
+
+    def leave(self, number: int, now: float) -> None:
+        """Drop a request; a reading under way goes on without it."""
+        self._advance(now)
+        coming = [entry for entry in self._coming if entry[1] != number]
+        reading = [entry for entry in self._reading if entry[0] != number]
+        decoding = [entry for entry in self._decoding if entry[1] != number]
+        before = len(self._coming) + len(self._reading) + len(self._decoding)
+        if len(coming) + len(reading) + len(decoding) < before:
+            self._set_busy(self._busy - 1)
+        self._coming[:], self._reading[:], self._decoding[:] = coming, reading, decoding
+        heapify(self._coming)
+        heapify(self._decoding)
 
     def next_at(self) -> float:
         """When the next reading begins or ends, or the next answer ends; who decodes waits for the end of a reading."""
