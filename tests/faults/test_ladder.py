@@ -117,17 +117,23 @@ def test_o12_without_descriptors_nobody_crashes_and_service_is_back_at_once(tmp_
         service.ready(name="slow")
         service.ready()
         replicas = service.pids()
-        crowd = [busy(service) for _ in range(200)]
-        until(lambda: any("open files at" in reason for reason in entered(service, 4)))
-        assert any(answer(one).startswith(b"HTTP/1.1 503") for one in crowd)
-        for one in crowd:
-            one.close()
-        begun = time.monotonic()
-        assert until(lambda: answered(service)) == 200
-        assert time.monotonic() - begun < 3.0  # one, promised; a busy machine may be slower
+        took_s = sorted(exhausted(service, times) for times in (1, 2, 3))
+        assert took_s[1] < 1.0, "two looks a quarter of a second apart, on a machine that may be busy once"
         assert service.pids() == replicas
         until(lambda: stage(service) == 0)
         assert service.stop() == 0
+
+
+def exhausted(service: Service, times: int) -> float:
+    """Take all descriptors, for the nth time; return the seconds from their release to the next good answer."""
+    crowd = [busy(service) for _ in range(200)]
+    until(lambda: sum("open files at" in reason for reason in entered(service, 4)) >= times)
+    assert any(answer(one).startswith(b"HTTP/1.1 503") for one in crowd)
+    for one in crowd:
+        one.close()
+    begun = time.monotonic()
+    assert until(lambda: answered(service)) == 200
+    return time.monotonic() - begun
 
 
 def entered(service: Service, wanted: int) -> list[str]:
