@@ -52,10 +52,11 @@ class Attempt(Call):
 
     content_type = b""
 
+    headers: Headers  # once they are here
+
     def __init__(self, customer: Customer) -> None:
-        super().__init__()
+        self.carrier = None  # what super() would do in 0.1 us
         self.customer = customer
-        self.headers: Headers = {}
         self._status = 0
         self._refusal: bytearray | None = None
         self.has_begun = False
@@ -181,7 +182,7 @@ class PlainAttempt(Attempt):
     _last: bytes
 
     def __init__(self, customer: Customer, *, held_bytes_max: int) -> None:
-        super().__init__(customer)
+        Attempt.__init__(self, customer)  # super() takes 0.06 us longer
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._held_bytes_max = held_bytes_max

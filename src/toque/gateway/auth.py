@@ -106,7 +106,7 @@ def _not_known(message: str) -> CallerError:
 
 def check_model(caller: Caller, model: str) -> None:
     """Raise `CallerError` (403) when the key does not cover the model."""
-    if not caller.may_use(model):
+    if caller.models and model not in caller.models:
         error = CallerError(
             "This API key may not use this model.",
             status=403,

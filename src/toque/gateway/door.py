@@ -6,8 +6,9 @@ Law: the key comes first; then the form; then what is asked. A refusal at the do
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from toque.gateway.accounts import Reservation, Tab
 from toque.gateway.auth import Caller, KeyRing, check_model
@@ -75,12 +76,11 @@ class Door:
         except CallerError as error:
             error.tenant, error.service_class = caller.tenant, caller.rights.usual.service_class.value
             raise
-        fields = b"x-request-id: %b\r\n%b" % (request_id, entry.fields)
         rank, asks_rank = caller.rights.usual, ask.wish is not None or entry.urgency is not None
         if asks_rank:
             rank = find_rank(caller.rights, ask.wish, entry.urgency)
         until = now + entry.timeout_s
-        errand = Errand(ask, path, fields, request_id, caller.tenant, rank, caller.share, now, until, asks_rank)
+        errand = Errand(ask, path, entry.fields, request_id, caller.tenant, rank, caller.share, now, until, asks_rank)
         if ask.model in self._may_fall_back or caller.tab is not None:
             return self._complete(errand, caller, request.body)
         return errand
@@ -97,10 +97,9 @@ class Door:
     def admit_item(self, tenant: str, path: str, body: bytes, request_id: bytes, now: float) -> Errand:
         """Admit an item of a tenant's batch. Raises as `admit`, also when the tenant's key is gone."""
         caller, ask = self.look_at(tenant, path, body)
-        fields = b"x-request-id: %b\r\n" % request_id
         rank = Rank(ServiceClass.BATCH, caller.rights.usual.priority)
         until = now + self._request_s
-        errand = Errand(ask, path, fields, request_id, caller.tenant, rank, caller.share, now, until)
+        errand = Errand(ask, path, b"", request_id, caller.tenant, rank, caller.share, now, until)
         return self._complete(errand, caller, body, is_item=True)
 
     def _enter(self, headers: Headers) -> Entry:

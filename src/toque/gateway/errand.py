@@ -4,14 +4,15 @@ Law: everything in it was checked; what it says to a replica is in that replica'
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+
+import msgspec
+from msgspec.structs import replace
 
 from toque.gateway.accounts import Reservation
 from toque.gateway.openai import Ask
 from toque.gateway.rank import Rank
 from toque.model.errors import CallerError, LimitedError, RefusedError, ToqueError
 from toque.model.ticket import FallbackCause, RefusalReason, Ticket
-from toque.model.value import value
 
 BYTES_A_TOKEN = 4
 """Of a prompt in English with its JSON around it. Only guesses are made of it, and only until the replica has counted."""
@@ -21,11 +22,10 @@ FULL = frozenset({RefusalReason.QUEUE_FULL, RefusalReason.QUEUE_TIMEOUT, Refusal
 """Refusals that say that there is no room."""
 
 
-@value
-class Errand:
+class Errand(msgspec.Struct, frozen=True):
     """What the door found out: who asks for what, how it is called, and until when an answer is worth anything.
 
-    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF. `fallbacks` are the models
+    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF, but for those that each request has. `fallbacks` are the models
     that may answer instead, and `ask_instead` says the request in the words of one of them; once one of them is to answer, `ask`
     is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself. `tells_rank`: the
     request asked for a rank, so the answer tells which one it had. `share` is the weight of the tenant; `reservation` is what

@@ -28,7 +28,6 @@ from toque.gateway.rank import HURRIED_TIERS, Wish
 from toque.gateway.schema import check_schema, check_schemas
 from toque.model.errors import CallerError
 from toque.model.ticket import PRIORITY
-from toque.model.value import value
 from toque.ports import Dialect
 
 CHAT = "/chat/completions"
@@ -58,8 +57,7 @@ _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@value
-class Ask:
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it.
 
     `collects`: the client wants a plain answer, and the replica is asked for a stream. `answers_as`: the model's name that the
@@ -120,9 +118,7 @@ class BodyReader:
                 f"This model does not answer /v1{self._path}.", status=404, code="not_found", param="model"
             )
         tokens_max = _tokens_max(body)
-        _check(body, tokens_max)
-        if not dialect.addresses and isinstance(body, ChatBody):
-            keep_addresses_out(body.messages)
+        _check(body, tokens_max, may_name_addresses=dialect.addresses)
         streams = body.stream is True
         collects = wants_usage = False
         if streams:
@@ -198,18 +194,29 @@ def _check_structure(content: bytes) -> None:
         )
 
 
-def _check(body: Body, tokens_max: int) -> None:
+def _check(body: Body, tokens_max: int, *, may_name_addresses: bool) -> None:
     """Hold the body to the rules that no type can say."""
     if body.store is True:
         raise CallerError("This server stores no answers; leave `store` out.", param="store")
     if tokens_max > TOKENS_MAX:
         raise CallerError(f"`n` answers may have {TOKENS_MAX} tokens together, at most.", param="n")
-    if isinstance(body, SamplingBody):
+    if isinstance(body, ChatBody):
+        _check_chat(body)
+        if not may_name_addresses:
+            keep_addresses_out(body.messages)
+    elif isinstance(body, CompletionBody):
         _check_schemas(body)
-    if isinstance(body, CompletionBody):
         _check_items(body.prompt, "prompt")
     elif isinstance(body, EmbeddingBody):
         _check_items(body.input, "input")
+
+
+def _check_chat(body: ChatBody) -> None:
+    _check_schemas(body)
+    if body.tools:
+        check_schemas(body.tools, "tools")
+    if body.functions:
+        check_schemas(body.functions, "functions")
 
 
 def _check_schemas(body: SamplingBody) -> None:
@@ -217,9 +224,6 @@ def _check_schemas(body: SamplingBody) -> None:
         check_schema(body.response_format, "response_format")
     if body.chat_template_kwargs is not UNSET:
         check_schema(body.chat_template_kwargs, "chat_template_kwargs")
-    if isinstance(body, ChatBody):
-        check_schemas(body.tools or (), "tools")
-        check_schemas(body.functions or (), "functions")
 
 
 def _wish(body: Body, best: int) -> Wish:

@@ -127,9 +127,7 @@ class Relay:
     def _send(self, upstream: Upstream, now: float) -> Attempt:
         errand = self._errand
         attempt = new_attempt(self, errand.ask, errand.path, self._around.limits.stream_buffer_bytes)
-        left_ms = int((errand.deadline - now) * 1000) + 1  # whoever keeps to it is not done before we are
-        fields = b"%bx-toque-timeout-ms: %d\r\n" % (errand.fields, left_ms)
-        upstream.send(attempt, errand.path, fields, errand.ask.body)
+        upstream.send(attempt, errand, now)
         return attempt
 
     # ---- the attempt calls, or the race of two

@@ -5,6 +5,7 @@ Law: a replica is reached at the endpoint that its driver names, and nothing in 
 
 from typing import Protocol
 
+from toque.gateway.errand import Errand
 from toque.model.endpoint import Endpoint
 from toque.model.service_spec import LimitSpec
 from toque.wire.client import Call
@@ -32,13 +33,18 @@ class Upstream:
         self._connections = connections
         self._heads: dict[str, bytes] = {}
 
-    def send(self, call: Call, path: str, fields: bytes, body: bytes) -> None:
-        """POST a JSON body; `fields` are further header fields, each with its CRLF."""
+    def send(self, call: Call, errand: Errand, now: float) -> None:
+        """POST what an errand asks for, with its name and the time that is left: who keeps to it is not done before we are."""
+        path, body = errand.path, errand.ask.body
         head = self._heads.get(path)
         if head is None:
             head = encode_head(self._connections.endpoint, "POST", path) + b"content-type: application/json\r\n"
             self._heads[path] = head
-        self._connections.send(call, b"%b%bcontent-length: %d\r\n\r\n%b" % (head, fields, len(body), body))
+        self._connections.send(
+            call,
+            b"%bx-request-id: %b\r\n%bx-toque-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b"
+            % (head, errand.request_id, errand.fields, (errand.deadline - now) * 1000 + 1, len(body), body),
+        )
 
     def retire(self) -> None:
         """Close what is idle and keep nothing for reuse; calls under way go on."""

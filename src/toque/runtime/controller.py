@@ -61,7 +61,8 @@ class Controller:
         self._journal = journal
         self._watchers = watchers
         self._actuator = Actuator(self.report, self._ordered)
-        self._ticket_ids = count(1)
+        self.next_ticket_id: Callable[[], int] = count(1).__next__
+        """Returns a number no ticket had before."""
         self._backlog: deque[Event] = deque()
         self._is_stepping = False
         self._timer: asyncio.TimerHandle | None = None
@@ -94,10 +95,6 @@ class Controller:
             self._timer.cancel()
 
     # ---- requests ----------------------------------------------------------------------------------------------------
-
-    def next_ticket_id(self) -> int:
-        """Return a number no ticket had before."""
-        return next(self._ticket_ids)
 
     def submit(self, ticket: Ticket, waiter: Waiter) -> None:
         """Hand a ticket in; `waiter` learns what becomes of it, perhaps before this returns."""

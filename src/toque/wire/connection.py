@@ -96,14 +96,17 @@ class Connection(asyncio.Protocol):
         if self._call is not None and self._transport is not None:
             self._transport.write(request)
 
-    def carry(self, call: Call, request: bytes) -> None:
-        """Send another request over this idle connection."""
-        assert self._transport is not None
+    def carry(self, call: Call, request: bytes) -> bool:
+        """Send another request over this idle connection; False where it is closed, as far as this turn of the loop knows."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
         self._call = call
         call.carrier = self
         # Kept until the first byte of an answer: the replica may be closing this idle connection just now.
         self._resend = request
-        self._transport.write(request)
+        transport.write(request)
+        return True
 
     def is_open(self) -> bool:
         """Whether the socket is open, as far as this turn of the loop knows."""

@@ -45,9 +45,7 @@ class Connections:
         """Send a whole encoded request; what becomes of it is told to `call`, never before this returns."""
         idle = self._idle
         while idle:
-            connection = idle.pop()
-            if connection.is_open():
-                connection.carry(call, request)
+            if idle.pop().carry(call, request):
                 return
         self.send_fresh(call, request)
 
