@@ -32,6 +32,9 @@ class ScriptedInference:
     reply: Reply = say
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: dict[str, int] = field(default_factory=dict)
+    slots: int = 1000
+    places: dict[str, tuple[Callable[[], None], Callable[[], None]]] = field(default_factory=dict)
+    """Who got a slot, and what is called when that changes."""
     under_way: int = 0
     under_way_max: int = 0
 
@@ -39,11 +42,16 @@ class ScriptedInference:
         if b"say" not in body:
             raise CallerError("`say` is missing.", param="say")
 
-    async def answer(self, _tenant: str, _endpoint: str, body: bytes) -> Answer:
+    async def answer(
+        self, _tenant: str, _endpoint: str, body: bytes, placed: Callable[[], None], displaced: Callable[[], None]
+    ) -> Answer:
         text = json.loads(body)["say"]
         self.asked[text] = self.asked.get(text, 0) + 1
         self.under_way += 1
         self.under_way_max = max(self.under_way_max, self.under_way)
+        if self.under_way <= self.slots:
+            self.places[text] = (placed, displaced)
+            placed()
         try:
             await self.gate.wait()
             return self.reply(text, self.asked[text])
@@ -73,8 +81,8 @@ class House:
         return self.store.create(BatchOrder("ann", CHAT, stored.id, "24h", window_s))
 
     @asynccontextmanager
-    async def desk(self, in_flight_max: int = 4) -> AsyncGenerator[Desk, None]:
-        desk = Desk(self.store, self.shelf, self.inference, in_flight_max=in_flight_max)
+    async def desk(self, in_flight_max: int = 4, waiting_max: int = 4) -> AsyncGenerator[Desk, None]:
+        desk = Desk(self.store, self.shelf, self.inference, in_flight_max=in_flight_max, waiting_max=waiting_max)
         desk.open()
         try:
             yield desk
@@ -94,6 +102,13 @@ class House:
                     self.clock.now += passes_s
                 desk.look()
                 await asyncio.sleep(0)
+
+    async def looked(self, desk: Desk, times: int) -> None:
+        """Let it look at the store so many times."""
+        async with asyncio.timeout(WAIT_S):
+            for _ in range(times):
+                desk.look()
+                await desk.next_turn()
 
     def lines(self, file_id: str) -> list[dict[str, object]]:
         stored = self.shelf.find("ann", file_id)
@@ -246,3 +261,43 @@ async def test_two_desks_on_one_store_share_the_items_and_run_each_once(house: H
     assert done.completed == 20
     assert set(house.inference.asked.values()) == {1}
     assert len(house.lines(done.output_file_id)) == 20
+
+
+async def test_the_desk_takes_on_what_finds_a_slot_and_a_few_more(house: House) -> None:
+    house.inference.slots = 3
+    house.inference.gate.clear()
+    async with house.desk(in_flight_max=100, waiting_max=4) as desk:
+        batch = house.order(*(f"t{number}" for number in range(40)))
+        await house.seen(desk, batch, lambda _: house.inference.under_way == 7)
+        await house.looked(desk, times=5)
+        assert house.inference.under_way == 7, "three have a slot, four wait"
+        house.inference.gate.set()
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED))
+    assert (done.completed, house.inference.under_way_max) == (40, 7)
+
+
+async def test_a_batch_whose_items_all_wait_holds_up_no_other(house: House) -> None:
+    house.inference.slots = 0
+    house.inference.gate.clear()
+    async with house.desk(in_flight_max=100, waiting_max=2) as desk:
+        first = house.order(*(f"a{number}" for number in range(9)))
+        await house.seen(desk, first, lambda _: house.inference.under_way == 2)
+        await desk.off_loop(house.order, *(f"b{number}" for number in range(9)))
+        await house.seen(desk, first, lambda _: house.inference.under_way == 4)
+    assert {text[0] for text in house.inference.asked} == {"a", "b"}
+
+
+async def test_an_item_that_lost_its_slot_counts_among_those_that_wait(house: House) -> None:
+    house.inference.slots = 1
+    house.inference.gate.clear()
+    async with house.desk(in_flight_max=100, waiting_max=2) as desk:
+        batch = house.order(*(f"t{number}" for number in range(9)))
+        await house.seen(desk, batch, lambda _: house.inference.under_way == 3)
+        placed, displaced = house.inference.places["t0"]
+        displaced()
+        await house.looked(desk, times=5)
+        assert house.inference.under_way == 3
+        placed()
+        house.inference.gate.set()
+        done = await house.seen(desk, batch, is_in(BatchStatus.COMPLETED))
+    assert (done.completed, set(house.inference.asked.values())) == (9, {1})

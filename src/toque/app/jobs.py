@@ -33,7 +33,7 @@ async def open_jobs(spec: JobSpec, home: Path, gateway: Gateway) -> AsyncGenerat
         yield
         return
     with open_store_of(spec, home) as (store, shelf):
-        desk = Desk(store, shelf, gateway.inside, in_flight_max=spec.in_flight_max)
+        desk = Desk(store, shelf, gateway.inside, in_flight_max=spec.in_flight_max, waiting_max=spec.waiting_max)
         annex = AsgiHandler(BatchRoutes(desk, store, shelf).app())
         gateway.attach(annex)
         desk.open()

@@ -7,7 +7,7 @@ asked for again. The output appears whole, and then the store is gone.
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toque.app.fleet import open_fleet
@@ -56,9 +56,15 @@ async def run_offline(spec: ServiceSpec, run: OfflineRun, announce: Announce, te
     """
     with open_store(run.store) as (store, shelf):
         batch = await asyncio.to_thread(_take_up, run, store, shelf)
-        async with open_fleet(spec, announce) as fleet:
+        async with open_fleet(_all_for_batch(spec), announce) as fleet:
             gateway = Gateway(fleet.controller, fleet.dialects, KeyRing(()), spec.limits, metrics=Metrics())
-            desk = Desk(store, shelf, gateway.inside, in_flight_max=spec.jobs.in_flight_max)
+            desk = Desk(
+                store,
+                shelf,
+                gateway.inside,
+                in_flight_max=spec.jobs.in_flight_max,
+                waiting_max=spec.jobs.waiting_max,
+            )
             desk.open()
             try:
                 while batch.status not in ENDED:
@@ -72,6 +78,13 @@ async def run_offline(spec: ServiceSpec, run: OfflineRun, announce: Announce, te
     for path in (run.store, *(run.store.with_name(run.store.name + suffix) for suffix in (".lock", "-wal", "-shm"))):
         path.unlink(missing_ok=True)
     return batch
+
+
+def _all_for_batch(spec: ServiceSpec) -> ServiceSpec:
+    """Let batch have as many replicas as there may be: nobody else is here."""
+    pools = [replace(m.pool, batch=replace(m.pool.batch, replicas=m.pool.replicas.maximum)) for m in spec.models]
+    models = tuple(replace(model, pool=pool) for model, pool in zip(spec.models, pools, strict=True))
+    return replace(spec, models=models)
 
 
 def _take_up(run: OfflineRun, store: JobStore, shelf: FileShelf) -> Batch:

@@ -5,9 +5,10 @@ cut off in the middle, also by SIGKILL, goes on where the store says.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from toque.batch.claims import ClaimLostError
@@ -28,6 +29,9 @@ SWEEP_EACH_S = 600
 ITEMS_AT_ONCE = 500
 """Items of an input that go into the store with one commit."""
 
+BATCHES_WAITING = 8
+"""So many times `waiting_max` is what all batches together may have waiting: half of a line of the usual length."""
+
 UNFORESEEN = Answer(
     500, b'{"error":{"message":"The server failed.","type":"api_error","param":null,"code":"internal_error"}}'
 )
@@ -43,25 +47,39 @@ class Inference(Protocol):
         """Look at a request's body. Raises `CallerError` for one that would be refused."""
         ...
 
-    def answer(self, tenant: str, endpoint: str, body: bytes) -> Coroutine[None, None, Answer]:
-        """Run a request of class batch to its end. Cancelling it closes the upstream call."""
+    def answer(
+        self, tenant: str, endpoint: str, body: bytes, placed: Callable[[], None], displaced: Callable[[], None]
+    ) -> Coroutine[None, None, Answer]:
+        """Run a request of class batch to its end. Cancelling it closes the upstream call.
+
+        `placed` is called when it gets a slot, `displaced` when it loses it to somebody who waits; it gets another.
+        """
         ...
 
 
 class Desk:
-    """`in_flight_max`: items under way at once; the fleet's line decides when each of them gets a slot."""
+    """Runs items beside people.
 
-    def __init__(self, store: JobStore, shelf: FileShelf, inference: Inference, *, in_flight_max: int) -> None:
+    It takes on only what finds a slot and a few more: `waiting_max` of each batch, so that the fleet's line holds nothing it
+    would refuse, and a backlog of any length stays in the store. `in_flight_max` bounds all that is under way.
+    """
+
+    def __init__(
+        self, store: JobStore, shelf: FileShelf, inference: Inference, *, in_flight_max: int, waiting_max: int
+    ) -> None:
         self._store = store
         self._shelf = shelf
         self._inference = inference
         self._in_flight_max = in_flight_max
+        self._waiting_max = waiting_max
         self._holder = new_id("batch")
         self._look_each_s = min(LOOK_EACH_S, store.lease_s / 3)
         self._swept_at = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="toque-batch")
         self._changed = asyncio.Event()
         self._under_way: dict[asyncio.Task[Answer], Lease] = {}
+        self._waiting: dict[str, set[int]] = {}
+        """Batch -> lines of its items that have no slot."""
         self._outcomes: list[Outcome] = []
         self._task: asyncio.Task[None] | None = None
         self._turned = asyncio.Event()
@@ -112,7 +130,7 @@ class Desk:
             settled = list(self._outcomes)
             try:
                 await self._renew()
-                leases = await self.off_loop(self._turn, settled, self._in_flight_max - len(self._under_way))
+                leases = await self.off_loop(self._turn, settled, self._room(), self._waiting_of())
             except StoreError as error:
                 self.trouble = error.message
             else:
@@ -126,7 +144,15 @@ class Desk:
                 async with asyncio.timeout(self._look_each_s):
                     await self._changed.wait()
 
-    def _turn(self, outcomes: list[Outcome], room: int) -> list[Lease]:
+    def _room(self) -> int:
+        """How many items more may be under way."""
+        waiting = sum(map(len, self._waiting.values()))
+        return min(self._in_flight_max - len(self._under_way), BATCHES_WAITING * self._waiting_max - waiting)
+
+    def _waiting_of(self) -> dict[str, int]:
+        return {batch_id: len(lines) for batch_id, lines in self._waiting.items()}
+
+    def _turn(self, outcomes: list[Outcome], room: int, waiting: Mapping[str, int]) -> list[Lease]:
         """One look at the store: settle, validate, close, and take on as much as there is room for. Blocks."""
         if outcomes:
             self._store.items.settle(outcomes)
@@ -139,7 +165,11 @@ class Desk:
         for batch in self._store.in_status(BatchStatus.CANCELLING):
             if not self._store.items.is_at_work(batch.id):
                 self._move(batch, self._close)
-        return self._store.items.lease(self._store.in_status(BatchStatus.IN_PROGRESS), room) if room > 0 else []
+        leases: list[Lease] = []
+        for batch in self._store.in_status(BatchStatus.IN_PROGRESS) if room > 0 else ():
+            few = min(room - len(leases), self._waiting_max - waiting.get(batch.id, 0))
+            leases += self._store.items.lease([batch], few) if few > 0 else []
+        return leases
 
     def _sweep(self) -> None:
         if self._store.now() >= self._swept_at + SWEEP_EACH_S:
@@ -183,17 +213,32 @@ class Desk:
     # ---- items
 
     def _begin(self, lease: Lease) -> None:
-        task = asyncio.get_running_loop().create_task(
-            self._inference.answer(lease.tenant, lease.endpoint, lease.item.body)
-        )
+        self._displaced(lease)
+        placed, displaced = partial(self._placed, lease), partial(self._displaced, lease)
+        answer = self._inference.answer(lease.tenant, lease.endpoint, lease.item.body, placed, displaced)
+        task = asyncio.get_running_loop().create_task(answer)
         self._under_way[task] = lease
         task.add_done_callback(self._ended)
+
+    def _displaced(self, lease: Lease) -> None:
+        """An item waits for a slot."""
+        self._waiting.setdefault(lease.batch_id, set()).add(lease.item.line)
+
+    def _placed(self, lease: Lease) -> None:
+        """An item waits no longer; when few of its batch do, more are taken on."""
+        lines = self._waiting.get(lease.batch_id, set())
+        lines.discard(lease.item.line)
+        if not lines:
+            self._waiting.pop(lease.batch_id, None)
+        if 2 * len(lines) <= self._waiting_max:
+            self._changed.set()
 
     def _ended(self, task: "asyncio.Task[Answer]") -> None:
         """An item is done, or was taken from us."""
         lease = self._under_way.pop(task, None)
         if lease is None or task.cancelled():
             return
+        self._placed(lease)
         failure = task.exception()
         if failure is not None:  # a bug of ours; the item is not lost, and not tried for ever
             context = {"message": "An item of a batch failed in an unforeseen way", "exception": failure, "task": task}
@@ -214,4 +259,5 @@ class Desk:
                 self._under_way[task] = longer
             elif longer is None:
                 self._under_way.pop(task, None)
+                self._placed(lease)
                 task.cancel()

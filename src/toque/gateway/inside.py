@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from toque.gateway.batch_relay import BatchRelay
 from toque.gateway.door import Door, name_request
+from toque.gateway.errand import Errand
 from toque.gateway.outlet import Outlet
 from toque.gateway.surroundings import Surroundings
 from toque.model.batch import Answer
@@ -24,7 +25,7 @@ class Inside:
 
     def __init__(self, parts: Callable[[], tuple[Door, Surroundings]]) -> None:
         self._parts = parts
-        self._relays: set[BatchRelay] = set()
+        self._relays: set[ItemRelay] = set()
         self._sweeping: asyncio.TimerHandle | None = None
 
     def check(self, tenant: str, endpoint: str, body: bytes) -> None:
@@ -32,8 +33,10 @@ class Inside:
         door, _ = self._parts()
         door.look_at(tenant, endpoint.removeprefix(PREFIX), body)
 
-    async def answer(self, tenant: str, endpoint: str, body: bytes) -> Answer:
-        """Run a request of class batch to its end."""
+    async def answer(
+        self, tenant: str, endpoint: str, body: bytes, placed: Callable[[], None], displaced: Callable[[], None]
+    ) -> Answer:
+        """Run a request of class batch to its end; `placed` and `displaced` are called as it gets a slot and loses it."""
         door, around = self._parts()
         request_id = name_request({})
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -43,7 +46,7 @@ class Inside:
         except ToqueError as error:
             outlet.fail(error)
             return done.result()
-        relay = BatchRelay(around, errand, outlet)
+        relay = ItemRelay(around, errand, outlet, placed, displaced)
         self._relays.add(relay)
         self._sweep_later()
         relay.start()
@@ -65,6 +68,34 @@ class Inside:
         for relay in list(self._relays):
             relay.tick()
         self._sweep_later()
+
+
+class ItemRelay(BatchRelay):
+    """Tells whoever has an item run when it gets a slot and when it loses it."""
+
+    __slots__ = ("_displaced", "_placed")
+
+    def __init__(
+        self,
+        around: Surroundings,
+        errand: Errand,
+        outlet: Outlet,
+        placed: Callable[[], None],
+        displaced: Callable[[], None],
+    ) -> None:
+        super().__init__(around, errand, outlet)
+        self._placed = placed
+        self._displaced = displaced
+
+    def granted(self, replica_id: int, cold_start_s: float) -> None:
+        """It has a slot."""
+        self._placed()
+        super().granted(replica_id, cold_start_s)
+
+    def preempted(self) -> None:
+        """It waits again."""
+        super().preempted()
+        self._displaced()
 
 
 class MemoryOutlet(Outlet):

@@ -170,7 +170,19 @@ class JobSpec:
         ),
     )
     in_flight_max: int = setting(
-        32, Setting("Items of batches under way at once; those without a slot wait in the line of batch.", minimum=1)
+        512,
+        Setting(
+            "Items of batches under way at once, so that a backlog costs no memory: more than most fleets have slots.",
+            minimum=1,
+        ),
+    )
+    waiting_max: int = setting(
+        16,
+        Setting(
+            "Items of one batch that wait for a slot, beyond those that have one: enough that no slot is idle while the "
+            "store is asked for more, and too few to fill the line of batch. All batches together: eight times as many.",
+            minimum=1,
+        ),
     )
 
 
