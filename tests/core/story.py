@@ -35,7 +35,7 @@ from toque.model.messages import (
 )
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec
-from toque.model.ticket import ServiceClass, Ticket
+from toque.model.ticket import PRIORITY, ServiceClass, Ticket
 
 E = TypeVar("E")
 
@@ -52,10 +52,12 @@ def arrival(
     batch: bool = False,
     fallbacks: tuple[str, ...] = (),
     tokens: int = 0,
+    tenant: str = "",
+    priority: int = PRIORITY,
 ) -> Arrived:
     """A request comes in."""
     service_class = ServiceClass.BATCH if batch else ServiceClass.INTERACTIVE
-    return Arrived(Ticket(ticket_id, pool, deadline, service_class, "", fallbacks, tokens))
+    return Arrived(Ticket(ticket_id, pool, deadline, service_class, tenant, fallbacks, tokens, priority))
 
 
 def only(effects: list[Effect], kind: type[E]) -> list[E]:

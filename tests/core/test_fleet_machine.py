@@ -62,6 +62,7 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             wait_s_max=st.sampled_from([1.0, 30.0]),
             ageing_s=st.sampled_from([0.0, 5.0]),
             batch_share_ratio=st.sampled_from([0.0, 0.05, 0.5]),
+            low_priority_share_ratio=st.sampled_from([0.0, 0.5]),
         ),
         batch=st.builds(
             BatchSpec,
@@ -129,7 +130,18 @@ class FleetMachine(RuleBasedStateMachine):
         self.tickets += 1
         deadline = self.story.now + timeout_s
         others, tokens = tuple(dict.fromkeys(fallbacks)), self.tickets % 2 * 100
-        self._happen(arrival(self.tickets, name, deadline, batch=batch, fallbacks=others, tokens=tokens))
+        tenant, priority = ("", "alice", "bob")[self.tickets % 3], (3, 3, 0, 7)[self.tickets % 4]
+        told = arrival(
+            self.tickets,
+            name,
+            deadline,
+            batch=batch,
+            fallbacks=others,
+            tokens=tokens,
+            tenant=tenant,
+            priority=priority,
+        )
+        self._happen(told)
 
     @rule(name=st.sampled_from(NAMES), count=st.integers(2, 8))
     def burst(self, name: str, count: int) -> None:

@@ -173,3 +173,14 @@ def test_who_rests_beside_the_line_is_looked_at_when_that_is_due_and_then_stands
     assert line.next_deadline() == 3.0
     assert line.due(3.0) == [rested]
     assert line.take(3.0) is rested
+
+
+def test_nobody_makes_way_in_a_line_that_is_longer_than_it_may_be() -> None:
+    line = Line(QueueSpec(length_max=9))
+    for ticket in range(4):
+        line.join(journey(ticket))
+    newcomer = Ticket(9, "chat", inf, tenant="another")
+    line.shortened = 3
+    assert line.make_room(newcomer) == []
+    line.shortened = 4
+    assert [displaced.ticket.id for displaced in line.make_room(newcomer)] == [3]

@@ -50,7 +50,7 @@ def test_every_refusal_has_a_status_and_says_what_to_do(reason: RefusalReason) -
     error = RefusedError(reason, retry_after_s=7.0)
     assert (error.status, error.type, error.message) == REFUSALS[reason]
     assert (error.code, error.reason, error.retry_after_s) == (reason.value, reason, 7.0)
-    assert error.status in {404, 502, 503, 504}
+    assert error.status in {404, 429, 502, 503, 504}
     assert error.message.endswith(".")
 
 

@@ -169,7 +169,7 @@ class Laws:
         self._tried.add(ticket.id)
 
     def _check_turn(self, ticket: Ticket, now: float) -> None:
-        """Whose turn it is: in time, in order within a class, and batch no more often than its share."""
+        """Whose turn it is: in time, in order within a class, priority and tenant, and batch no more often than its share."""
         assert now < ticket.deadline, f"{ticket.id} is dispatched after its deadline"
         journeys = self._fleet.journeys
         resting = {
@@ -179,7 +179,7 @@ class Laws:
         in_line = [number for number, replica in self.open.items() if replica is None and number not in away]
         waiting = [self._tickets[number] for number in in_line]
         rivals = [other for other in waiting if other.pool == ticket.pool and other.id != ticket.id]
-        fresh = [o.id for o in rivals if o.service_class is ticket.service_class and o.id not in self._tried]
+        fresh = [other.id for other in rivals if _rank(other) == _rank(ticket) and other.id not in self._tried]
         assert ticket.id in self._tried or ticket.id < min(fresh, default=inf), f"{ticket.id} jumps the line"
         if any(other.service_class is not ticket.service_class for other in rivals):
             self._contested[ticket.pool] += 1
@@ -229,6 +229,11 @@ class Laws:
         elif before.coming and pool.supply.target > before.target:
             most = max(before.live, pool.spec.replicas.minimum_warm)
             assert pool.supply.target <= most, f"{name}: more are ordered before one has shown that it loads"
+
+
+def _rank(ticket: Ticket) -> tuple[ServiceClass, int, str]:
+    """Among whom it is first come, first served."""
+    return ticket.service_class, ticket.priority, ticket.tenant
 
 
 def _look(pool: Pool) -> Before:

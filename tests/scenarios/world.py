@@ -196,7 +196,11 @@ class World:
         self.later(client.leaves_after_s if leaves else inf, lambda: self._leave(client.number))
         self.at(deadline, lambda: self._too_late(client.number))
         ways_out = WaysOut(self.fleet.spec.pools).of(client.pool, may_leave=client.may_leave)
-        self.post(Arrived(Ticket(client.number, client.pool, deadline, service_class, fallbacks=ways_out)))
+        tenant, priority = ("", "alice", "bob")[client.number % 3], (3, 3, 0, 7)[client.number % 4]
+        ticket = Ticket(
+            client.number, client.pool, deadline, service_class, tenant, fallbacks=ways_out, priority=priority
+        )
+        self.post(Arrived(ticket))
 
     def _leave(self, number: int) -> None:
         if number in self.laws.open:

@@ -18,6 +18,7 @@ CAUSES: Mapping[RefusalReason, FallbackCause] = {
     RefusalReason.NO_HEALTHY_REPLICA: FallbackCause.FAILURE,
     RefusalReason.MODEL_LOADING: FallbackCause.FAILURE,
     RefusalReason.QUEUE_FULL: FallbackCause.OVERLOAD,
+    RefusalReason.RATE_LIMITED: FallbackCause.OVERLOAD,
     RefusalReason.QUEUE_TIMEOUT: FallbackCause.OVERLOAD,
     RefusalReason.NO_CAPACITY: FallbackCause.OVERLOAD,
 }

@@ -7,9 +7,11 @@ than a minute, because clients that are told more do not come back at all (the O
 from toque.core.jitter import share
 from toque.core.roster import Roster
 from toque.model.spec import ColdStart
+from toque.model.ticket import Ticket
 
 RETRY_AFTER_S_MAX = 60.0
 SERVICE_S_GUESS = 2.0
+OUTPUT_TOKENS_GUESS = 256
 COLD_START_S_GUESS = 5.0
 _WEIGHT = 0.1
 
@@ -17,18 +19,29 @@ _WEIGHT = 0.1
 class Forecast:
     """Moving averages of one pool."""
 
-    __slots__ = ("_service_s", "cold_start")
+    __slots__ = ("_output_tokens", "_service_s", "cold_start")
 
     def __init__(self, cold_start: ColdStart) -> None:
         self._service_s = 0.0
+        self._output_tokens = 0.0
         self.cold_start = cold_start
 
-    def served(self, service_s: float) -> None:
-        """Learn how long one request kept its slot."""
+    def served(self, service_s: float, output_tokens: int) -> None:
+        """Learn how long one request kept its slot, and how long its answer was (0: nobody counted)."""
         if self._service_s:
             self._service_s += _WEIGHT * (service_s - self._service_s)
         else:
             self._service_s = service_s
+        if output_tokens:
+            mean = self._output_tokens
+            self._output_tokens = mean + _WEIGHT * (output_tokens - mean) if mean else output_tokens
+
+    def cost_tokens(self, ticket: Ticket) -> int:
+        """Predict how many tokens a request will take, at least 1: its prompt, and an answer of the mean length so far here,
+        or as long as it may be, if that is less."""
+        output_tokens = int(self._output_tokens) or OUTPUT_TOKENS_GUESS
+        most = ticket.output_tokens_max or output_tokens
+        return max(1, ticket.prompt_tokens + min(most, output_tokens))
 
     def started(self, cold_start: ColdStart) -> None:
         """Learn how long a start took; the last one counts, since models and machines change."""

@@ -4,10 +4,19 @@ Law: a journey is either waiting (`replica_id` None) or in flight on one replica
 """
 
 from math import inf
+from typing import Protocol
 
 from toque.core.replica import Replica
 from toque.model.spec import QueueSpec
 from toque.model.ticket import Ticket
+
+
+class Payer(Protocol):
+    """Whoever is charged for a request: a tally of `fair.py`."""
+
+    def settle(self, more: float) -> None:
+        """One request in flight has ended and took so many tokens more (or less) than it was charged."""
+        ...
 
 
 class Journey:
@@ -15,14 +24,17 @@ class Journey:
 
     `cold_since`: since when it waits for a replica to load; None when one was ready. While it waits, `give_up_at` is when
     that ends, `appeal_at` when it asks for another pool (inf: never), and `due_at` whichever is first. `not_before`: until
-    then it rests beside the line, for it was failed by a replica that may be overloaded.
+    then it rests beside the line, for it was failed by a replica that may be overloaded. `cost_tokens` is what it will take by
+    the forecast, known once it waits; `charged_to` pays for it since it was taken from the line.
     """
 
     __slots__ = (
         "appeal_at",
         "arrived_at",
         "avoid",
+        "charged_to",
         "cold_since",
+        "cost_tokens",
         "dispatched_at",
         "due_at",
         "give_up_at",
@@ -47,6 +59,8 @@ class Journey:
         self.preemptions = 0
         self.avoid: int | None = None
         self.not_before = 0.0
+        self.cost_tokens = 0
+        self.charged_to: Payer | None = None
         self.second_id: int | None = None  # the other replica while it is hedged
         self.second_at = 0.0
 

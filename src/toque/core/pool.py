@@ -17,6 +17,7 @@ from toque.core.outlook import Outlook
 from toque.core.placing import Placing
 from toque.core.policy import Policy
 from toque.core.queue import Line
+from toque.core.register import Register
 from toque.core.replica import Replica
 from toque.core.retry import RetryBudget
 from toque.core.routing import Router
@@ -38,12 +39,12 @@ class Pool:
     """One model. Methods append the effects they wish for to `out`."""
 
     __slots__ = (
-        "_journeys",
         "decision",
         "exits",
         "forecast",
         "line",
         "placing",
+        "register",
         "retries",
         "scaler",
         "share",
@@ -61,9 +62,9 @@ class Pool:
         self.scaler = scaler
         self.line = Line(spec.queue)
         self.trust = Trust(spec, supply.roster, journeys)
-        self._journeys = journeys
         self.decision: Decision | None = None
         self.retries = RetryBudget(spec.retry, supply.roster)
+        self.register = Register(journeys, scaler, self.retries)
         self.share = BatchShare(spec, supply.roster, self.line)
         self.slots = Slots(spec, supply, self.trust, self.retries, self.share)
         self.forecast = Forecast(spec.cold_start)
@@ -76,8 +77,8 @@ class Pool:
         """Take a request in, or refuse it; returns whether something may be due earlier than before, or room is short.
 
         1. too late already; 2. crash loop and nothing ready, or every breaker is open; 3. first in line and a slot is free, or
-        batch gives one up: dispatched at once, and only the first after a calm wakes anybody; 4. the line is full; 5. else it
-        waits. An empty pool is started by 2, 4 and 5 alike.
+        batch gives one up: dispatched at once, and only the first after a calm wakes anybody; 4. the line is full and nobody makes
+        way; 5. else it waits. An empty pool is started by 2, 4 and 5 alike.
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
@@ -89,15 +90,18 @@ class Pool:
         preempted = self.share.preempted
         replica = self.placing.slot_for(ticket.service_class, now, out)
         if replica is not None:  # 3
-            self.slots.take(self._take_in(ticket, now), replica, now, out)
+            self.slots.take(self.register.enter(ticket, now), replica, now, out)
             if roster.in_flight > 1 and self.slots.timer.next_at == inf and self.share.preempted == preempted:
                 return False
             self.trust.rouse(now)
             return True
-        if self.exits.standing.is_full(ticket.service_class, now):  # 4
-            self._turn_away(ticket, RefusalReason.QUEUE_FULL, now, out)
+        if self.exits.standing.is_full(ticket.service_class, now):
+            self._dismiss(self.line.make_room(ticket), RefusalReason.RATE_LIMITED, now, out)
+        if self.line.is_full(ticket.service_class):  # 4
+            self._turn_away(ticket, self.line.fullness(ticket), now, out)
         else:  # 5
-            journey = self._take_in(ticket, now)
+            journey = self.register.enter(ticket, now)
+            journey.cost_tokens = self.forecast.cost_tokens(ticket)
             self.exits.plan(journey, now)
             self.line.join(journey)
             self._start_if_empty(now, out)
@@ -108,10 +112,10 @@ class Pool:
 
     def finished(self, journey: Journey, event: Finished, now: float, out: list[Effect]) -> bool:
         """The answer is complete: the slot is free for the next. Returns whether something may be due earlier now."""
-        self._end(journey, now)
+        self.register.end(journey, now, event.prompt_tokens + event.output_tokens or None)
         if journey.ticket.whole_tokens_max:
             self.slots.answered(journey, event.replica_id, now, out)
-        self.forecast.served(now - journey.dispatched_at)
+        self.forecast.served(now - journey.dispatched_at, event.output_tokens)
         if journey.ticket.service_class is BATCH:
             self.share.finished(journey, now)
         replica = self.supply.roster.replicas.get(journey.replica_id or -1)
@@ -135,7 +139,7 @@ class Pool:
         if in_time and not event.began and self.retries.spend(journey, event.kind, replica, self.scaler.arrivals):
             self._put_back(journey, event.kind, now, out)
             return
-        self._end(journey, now)
+        self.register.end(journey, now, None if event.began else 0)
         if not event.began:
             self.exits.refuse(journey.ticket, RefusalReason.UPSTREAM_LOST, now, out)
         self.slots.leave(journey, now, out)
@@ -146,13 +150,13 @@ class Pool:
         if journey.replica_id is None:
             self.release(journey, now)
         else:
-            self._end(journey, now)
+            self.register.end(journey, now, None)
             self.slots.leave(journey, now, out)
             self.place(now, out)
 
     def release(self, journey: Journey, now: float) -> None:
         """Let one that waits go: its wait was too long, or another pool takes it."""
-        self._end(journey, now)
+        self.register.end(journey, now)
         self.line.leave(journey)
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
@@ -198,7 +202,7 @@ class Pool:
         self._give_up(now, out)
         self.placing.wake(now, out)
         self.trust.wake(now, out)
-        self.slots.wake(self._journeys, self.line, self.scaler.arrivals, now, out)
+        self.slots.wake(self.register.journeys, self.line, self.scaler.arrivals, now, out)
         for replica in list(self.supply.roster.draining.values()):
             self.supply.stop_if_drained(replica, now, out, "its grace is over")
         if now >= self.scaler.next_at:
@@ -239,15 +243,10 @@ class Pool:
 
     # ---- steps shared by several events ------------------------------------------------------------------------------
 
-    def _take_in(self, ticket: Ticket, now: float) -> Journey:
-        journey = self._journeys[ticket.id] = Journey(ticket, now)
-        self.scaler.arrived(ticket.service_class, now)
-        return journey
-
     def _dismiss(self, journeys: Iterable[Journey], reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse those who just left the line."""
         for journey in journeys:
-            self._end(journey, now)
+            self.register.end(journey, now)
             self.exits.refuse(journey.ticket, reason, now, out)
 
     def _give_up(self, now: float, out: list[Effect]) -> None:
@@ -262,12 +261,6 @@ class Pool:
         self.place(now, out)
         self.exits.ask_if_due(journey, now)
 
-    def _end(self, journey: Journey, now: float) -> None:
-        del self._journeys[journey.ticket.id]
-        if journey.retries:
-            self.retries.ended(journey)
-        self.scaler.left(journey.ticket.service_class, now)
-
     def _start_if_empty(self, now: float, out: list[Effect]) -> None:
         """Somebody wants an answer: a pool without replicas gets one."""
         if not self.supply.roster.live:
@@ -277,8 +270,7 @@ class Pool:
     def _turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse a request that is demand nevertheless: the scaler counts it, and an empty pool is started for the next."""
         self.exits.refuse(ticket, reason, now, out)
-        self.scaler.arrived(ticket.service_class, now)
-        self.scaler.left(ticket.service_class, now)
+        self.register.pass_by(ticket, now)
         self._start_if_empty(now, out)
 
     def _scale(self, now: float, out: list[Effect]) -> None:

@@ -2,17 +2,18 @@
 
 Law: interactive goes first. A batch request that waited `ageing_s` is aged, and aged batch gets `batch_share_ratio` of the
 dispatches while both classes wait: batch always moves, and interactive's wait does not depend on the depth of batch.
-Every operation is O(log n) at most, whatever the length. Who was failed by an overloaded replica rests beside the line first.
+Inside a class `class_line.py` says who is next. Every operation is O(log n) at most, whatever the length. Who was failed by an
+overloaded replica rests beside the line first.
 """
 
-from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import inf
 
+from toque.core.class_line import ClassLine
 from toque.core.journey import Journey
 from toque.model.spec import QueueSpec
-from toque.model.ticket import ServiceClass
+from toque.model.ticket import RefusalReason, ServiceClass, Ticket
 
 INTERACTIVE = ServiceClass.INTERACTIVE
 
@@ -28,8 +29,8 @@ class Line:
     def __init__(self, spec: QueueSpec) -> None:
         self._spec = spec
         self.shortened: int | None = None
-        self._interactive: OrderedDict[int, Journey] = OrderedDict()
-        self._batch: OrderedDict[int, Journey] = OrderedDict()
+        self._interactive = ClassLine()
+        self._batch = ClassLine()
         self._deadlines: list[tuple[float, int]] = []
         self._resting: dict[int, Journey] = {}
         self._rested_at = inf
@@ -40,33 +41,39 @@ class Line:
         self._spec = spec
         beyond = []
         for line in (self._interactive, self._batch):
-            while len(line) > spec.length_max:
-                beyond.append(line.popitem()[1])
+            while len(line.waiting) > spec.length_max:
+                beyond.append(next(reversed(line.waiting.values())))
+                line.leave(beyond[-1])
         self._drop_stale_deadlines()
         return beyond
 
     def __len__(self) -> int:
-        return len(self._interactive) + len(self._batch)
+        return len(self._interactive.waiting) + len(self._batch.waiting)
 
     def length(self, service_class: ServiceClass) -> int:
         """How many of one class wait."""
-        return len(self._of(service_class))
+        return len(self._of(service_class).waiting)
 
     def is_full(self, service_class: ServiceClass) -> bool:
         """Whether one more of this class would break the bound."""
-        length = len(self._of(service_class))
-        if self.shortened is not None and service_class is INTERACTIVE and length >= self.shortened:
-            return True
-        return length >= self._spec.length_max
+        return self.length(service_class) >= self._bound(service_class)
 
     def is_first(self, service_class: ServiceClass) -> bool:
         """Whether a newcomer of this class would be the first to be served."""
-        return not self._interactive and (service_class is INTERACTIVE or not self._batch)
+        return not self._interactive.waiting and (service_class is INTERACTIVE or not self._batch.waiting)
 
     def join(self, journey: Journey) -> None:
-        """Wait at the end of the line of one's class."""
-        self._of(journey.ticket.service_class)[journey.ticket.id] = journey
+        """Wait in the line of one's class, behind those of the same priority and tenant."""
+        self._of(journey.ticket.service_class).join(journey)
         heappush(self._deadlines, (journey.due_at, journey.ticket.id))
+
+    def make_room(self, ticket: Ticket) -> list[Journey]:
+        """Remove and return who makes way for one more in a full line; nobody where it would take from those who have less."""
+        if self.length(ticket.service_class) > self._bound(ticket.service_class):
+            return []
+        displaced = self._of(ticket.service_class).displace(ticket)
+        self._drop_stale_deadlines()
+        return [] if displaced is None else [displaced]
 
     def stay(self, journey: Journey, due_at: float) -> None:
         """Keep one's place, to be looked at again at another time."""
@@ -77,10 +84,15 @@ class Line:
         heappush(self._deadlines, (due_at, journey.ticket.id))
         self._drop_stale_deadlines()
 
+    def fullness(self, ticket: Ticket) -> RefusalReason:
+        """Say why there is no room in a full line for one more: its own tenant has more waiting than others, or it is just full."""
+        is_crowded = self._of(ticket.service_class).is_crowded_by(ticket.tenant)
+        return RefusalReason.RATE_LIMITED if is_crowded else RefusalReason.QUEUE_FULL
+
     def rejoin(self, journey: Journey) -> None:
         """Wait at the front: a request that was dispatched once does not queue again."""
-        self.join(journey)
-        self._of(journey.ticket.service_class).move_to_end(journey.ticket.id, last=False)
+        self._of(journey.ticket.service_class).rejoin(journey)
+        heappush(self._deadlines, (journey.due_at, journey.ticket.id))
 
     def rest(self, journey: Journey, until: float) -> None:
         """Wait beside the line until then, or until it is due, and at the front afterwards. The retry budget bounds how many."""
@@ -93,19 +105,20 @@ class Line:
         if self._resting.pop(journey.ticket.id, None) is not None:
             self._end_rests(-inf)
             return
-        self._of(journey.ticket.service_class).pop(journey.ticket.id)
+        self._of(journey.ticket.service_class).leave(journey)
         self._drop_stale_deadlines()
 
     def take(self, now: float, *, may_batch: bool = True) -> Journey:
-        """Remove and return whose turn it is, of interactive alone where batch may not; the line must not be empty."""
+        """Remove and return whose turn it is; somebody must wait whose turn it may be. Without `may_batch` that is interactive's."""
         line = self._turn(now) if may_batch else self._interactive
-        _, journey = line.popitem(last=False)
+        journey = line.take(self._spec, now)
         self._drop_stale_deadlines()
         return journey
 
     def oldest_wait_s(self, service_class: ServiceClass, now: float) -> float:
         """How long the first of one class has waited; 0 where none does."""
-        return max((now - journey.arrived_at for journey in islice(self._of(service_class).values(), 1)), default=0.0)
+        heads = islice(self._of(service_class).waiting.values(), 1)
+        return max((now - journey.arrived_at for journey in heads), default=0.0)
 
     def due(self, now: float) -> list[Journey]:
         """Return those whose time has come, earliest first. Each is to `leave` or to `stay` for longer.
@@ -128,8 +141,7 @@ class Line:
         everyone = self.waiting()
         self._resting.clear()
         self._rested_at = inf
-        self._interactive.clear()
-        self._batch.clear()
+        self._interactive, self._batch = ClassLine(), ClassLine()
         self._deadlines.clear()
         return everyone
 
@@ -139,7 +151,7 @@ class Line:
 
     def waiting(self) -> list[Journey]:
         """Everyone in line and beside it."""
-        return [*self._interactive.values(), *self._batch.values(), *self._resting.values()]
+        return [*self._in_line(), *self._resting.values()]
 
     def _end_rests(self, now: float) -> None:
         """Let those join that have rested, and know the next instant."""
@@ -148,18 +160,26 @@ class Line:
             self.rejoin(journey)
         self._rested_at = min((journey.not_before for journey in self._resting.values()), default=inf)
 
-    def _of(self, service_class: ServiceClass) -> OrderedDict[int, Journey]:
+    def _in_line(self) -> list[Journey]:
+        return [*self._interactive.waiting.values(), *self._batch.waiting.values()]
+
+    def _of(self, service_class: ServiceClass) -> ClassLine:
         return self._interactive if service_class is INTERACTIVE else self._batch
 
-    def _turn(self, now: float) -> OrderedDict[int, Journey]:
+    def _bound(self, service_class: ServiceClass) -> int:
+        if self.shortened is not None and service_class is INTERACTIVE:
+            return min(self.shortened, self._spec.length_max)
+        return self._spec.length_max
+
+    def _turn(self, now: float) -> ClassLine:
         """Say which class is next.
 
         1. only one class waits: that one; 2. batch is not aged yet: interactive; 3. batch is aged and its share is due:
         batch; 4. else interactive.
         """
-        if not self._batch or not self._interactive:  # 1
-            return self._interactive or self._batch
-        head = next(iter(self._batch.values()))
+        if not (self._batch.waiting and self._interactive.waiting):  # 1
+            return self._batch if self._batch.waiting else self._interactive
+        head = next(iter(self._batch.waiting.values()))
         if now - head.arrived_at < self._spec.ageing_s:  # 2
             return self._interactive
         self._since_batch += 1
@@ -174,7 +194,7 @@ class Line:
         while heap and self._is_stale(heap[0]):
             heappop(heap)
         if len(heap) > 2 * len(self) + 64:
-            heap[:] = [(j.due_at, j.ticket.id) for j in (*self._interactive.values(), *self._batch.values())]
+            heap[:] = [(journey.due_at, journey.ticket.id) for journey in self._in_line()]
             heapify(heap)
 
     def _is_stale(self, deadline: tuple[float, int]) -> bool:
@@ -183,4 +203,4 @@ class Line:
         return journey is None or journey.due_at != deadline[0]
 
     def _find(self, ticket_id: int) -> Journey | None:
-        return self._interactive.get(ticket_id) or self._batch.get(ticket_id)
+        return self._interactive.waiting.get(ticket_id) or self._batch.waiting.get(ticket_id)

@@ -17,7 +17,7 @@ from toque.model.ticket import RefusalReason, ServiceClass
 
 EASED_S = 5.0
 """When nobody was refused for so long, the line is as long as it may be again."""
-FULL = frozenset({RefusalReason.QUEUE_FULL, RefusalReason.QUEUE_TIMEOUT})
+FULL = frozenset({RefusalReason.QUEUE_FULL, RefusalReason.RATE_LIMITED, RefusalReason.QUEUE_TIMEOUT})
 """Refusals for want of room or of time, but for no other trouble."""
 
 

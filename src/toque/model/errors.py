@@ -143,6 +143,11 @@ class InternalError(ToqueError):
 _BUSY = "service_unavailable_error"
 REFUSALS: dict[RefusalReason, tuple[int, str, str]] = {
     RefusalReason.QUEUE_FULL: (503, _BUSY, "The waiting line of this model is full. Try again after Retry-After."),
+    RefusalReason.RATE_LIMITED: (
+        429,
+        "rate_limit_error",
+        "The waiting line is full, and more requests of this key wait in it than of others. Try again after Retry-After.",
+    ),
     RefusalReason.QUEUE_TIMEOUT: (
         503,
         _BUSY,

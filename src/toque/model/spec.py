@@ -25,14 +25,28 @@ class QueueSpec:
         30.0, Setting("A request that waited this long is refused; callers time out soon after.", "s", above=0)
     )
     ageing_s: float = setting(
-        30.0,
-        Setting("A batch request that waited this long is aged: it may take its small share of slots.", "s", minimum=0),
+        10.0,
+        Setting(
+            "A batch request that waited this long, or one of low priority, is aged: it may take its small share of slots. "
+            "Well below wait_s_max, so that none waits in vain.",
+            "s",
+            minimum=0,
+        ),
     )
     batch_share_ratio: float = setting(
         0.05,
         Setting(
             "Share of dispatches that aged batch requests get while interactive ones wait too, so that batch always "
             "moves and interactive is slowed by at most this.",
+            minimum=0,
+            maximum=0.5,
+        ),
+    )
+    low_priority_share_ratio: float = setting(
+        0.05,
+        Setting(
+            "Share of a class's dispatches that aged requests of low priority get while others of a higher one wait too, so "
+            "that every priority always moves.",
             minimum=0,
             maximum=0.5,
         ),

@@ -52,6 +52,7 @@ class RefusalReason(StrEnum):
     """Why a ticket got no replica. The value is the `code` a client reads (docs/reference/errors.md)."""
 
     QUEUE_FULL = "queue_full"
+    RATE_LIMITED = "rate_limit_exceeded"
     QUEUE_TIMEOUT = "queue_timeout"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     MODEL_LOADING = "model_loading"
