@@ -24,7 +24,13 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "pydantic_core": ("toque.config",),
     "python_multipart": ("toque.batch.upload",),
     "rich": ("toque.cli",),
-    "starlette": ("toque.agents.host_routes", "toque.batch.routes", "toque.gateway"),
+    "starlette": (
+        "toque.agents.host_routes",
+        "toque.batch.file_routes",
+        "toque.batch.pages",
+        "toque.batch.routes",
+        "toque.gateway",
+    ),
     "uvloop": ("toque.agents.host_server", "toque.app", "toque.cli"),
     "xllamacpp": ("toque.agents.llama_cpp_server",),
 }

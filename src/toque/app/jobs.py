@@ -34,8 +34,9 @@ async def open_jobs(spec: JobSpec, home: Path, gateway: Gateway) -> AsyncGenerat
         return
     with open_store_of(spec, home) as (store, shelf):
         desk = Desk(store, shelf, gateway.inside, in_flight_max=spec.in_flight_max, waiting_max=spec.waiting_max)
-        annex = AsgiHandler(BatchRoutes(desk, store, shelf).app())
-        gateway.attach(annex)
+        routes = BatchRoutes(desk, store, shelf, file_bytes_max=spec.file_bytes_max)
+        annex = AsgiHandler(routes.app())
+        gateway.attach(annex, routes.streamed)
         desk.open()
         try:
             yield

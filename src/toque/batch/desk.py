@@ -119,6 +119,10 @@ class Desk:
         """Do what blocks on the store's own thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """Do what blocks, and what nobody waits for: what cannot be done is left to the next sweep."""
+        self._thread.submit(work)
+
     # ---- its task
 
     async def _run(self) -> None:

@@ -6,7 +6,7 @@ Law: pure; what is not known is null, never left out.
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from toque.model.batch import Batch, BatchStatus, LineError, StoredFile
+from toque.model.batch import Batch, BatchStatus, LineError, StoredFile, TokenCounts
 
 Json: TypeAlias = dict[str, object]
 
@@ -18,7 +18,7 @@ def show_file(stored: StoredFile) -> Json:
         "object": "file",
         "bytes": stored.size_bytes,
         "created_at": stored.created_at,
-        "expires_at": None,
+        "expires_at": stored.expires_at or None,
         "filename": stored.filename,
         "purpose": stored.purpose.value,
         "status": "processed",
@@ -44,6 +44,8 @@ def show_batch(batch: Batch) -> Json:
         **{f"{status.value}_at": batch.moments.get(status.value) for status in BatchStatus if status != "validating"},
         "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "metadata": dict(order.metadata) or None,
+        "model": batch.model or None,
+        "usage": _usage(batch.tokens),
     }
 
 
@@ -56,6 +58,16 @@ def show_list(rows: Sequence[Json], *, has_more: bool) -> Json:
         "first_id": ids[0] if ids else None,
         "last_id": ids[-1] if ids else None,
         "has_more": has_more,
+    }
+
+
+def _usage(tokens: TokenCounts) -> Json:
+    return {
+        "input_tokens": tokens.input,
+        "input_tokens_details": {"cached_tokens": tokens.cached},
+        "output_tokens": tokens.output,
+        "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
+        "total_tokens": tokens.input + tokens.output,
     }
 
 

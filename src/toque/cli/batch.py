@@ -4,10 +4,11 @@ Law: it is a client like any other: it sees only what the API gives.
 """
 
 import argparse
+import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -22,6 +23,7 @@ from toque.model.errors import CallerError, ConfigError
 
 LOOK_EACH_S = 1.0
 """Between looks at a batch that is waited for."""
+PIECE_BYTES = 2**18
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _TITLES = ("BATCH", "STATUS", "DONE", "FAILED", "TOTAL", "ENDPOINT")
 _Json: TypeAlias = Mapping[str, Any]  # what the API answers
@@ -80,22 +82,47 @@ def _add_download(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: argparse.Namespace, service: Service, terminal: Terminal) -> int:
+    bars = LiveBars(terminal) if terminal.is_lively(terminal.err) else None
     try:
-        content = args.file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {args.file}: {error.strerror}", fix="name a file of JSON lines") from error
-    form, content_type = _form(args.file.name, content)
-    uploaded = service.upload("/v1/files", form, content_type)
-    order = {"input_file_id": uploaded["id"], "endpoint": args.endpoint, "completion_window": args.window}
-    batch: _Json = service.post("/v1/batches", order)
-    if args.wait:
-        terminal.say(f"{batch['id']}: running; Ctrl-C leaves it running")
-        batch = _wait(batch, service, terminal)
+        uploaded = _upload(args.file, service, bars)
+        order = {"input_file_id": uploaded["id"], "endpoint": args.endpoint, "completion_window": args.window}
+        batch: _Json = service.post("/v1/batches", order)
+        if args.wait:
+            (bars or terminal).say(f"{batch['id']}: running; Ctrl-C leaves it running")
+            batch = _wait(batch, service, bars)
+    finally:
+        if bars is not None:
+            bars.close()
     return _tell(batch, args, terminal)
 
 
-def _form(filename: str, content: bytes) -> tuple[bytes, str]:
-    """Write a form with one file and its purpose; returns it with its content type."""
+def _upload(path: Path, service: Service, bars: LiveBars | None) -> _Json:
+    """Send a file as it is read."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            before, after, content_type = _form(path.name)
+
+            def pieces() -> Iterator[bytes]:
+                yield before
+                sent = 0
+                while piece := file.read(PIECE_BYTES):
+                    yield piece
+                    sent += len(piece)
+                    if bars is not None:
+                        bars.move(f"uploading {path.name}", sent / size)
+                yield after
+
+            return service.upload("/v1/files", pieces(), len(before) + size + len(after), content_type)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", fix="name a file of JSON lines") from error
+    finally:
+        if bars is not None:
+            bars.end(f"uploading {path.name}")
+
+
+def _form(filename: str) -> tuple[bytes, bytes, str]:
+    """Write what stands before and behind the file in a form with its purpose; with them the form's content type."""
     boundary = f"toque-{secrets.token_hex(16)}"
     safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in filename)
     head = (
@@ -103,22 +130,17 @@ def _form(filename: str, content: bytes) -> tuple[bytes, str]:
         f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{safe}"\r\n'
         "content-type: application/jsonl\r\n\r\n"
     )
-    return head.encode() + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+    return head.encode(), f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-def _wait(batch: _Json, service: Service, terminal: Terminal) -> _Json:
+def _wait(batch: _Json, service: Service, bars: LiveBars | None) -> _Json:
     """Look until it has ended, with a bar where there is a terminal for one."""
-    bars = LiveBars(terminal) if terminal.is_lively(terminal.err) else None
-    try:
-        while batch["status"] not in ENDED:
-            time.sleep(LOOK_EACH_S)
-            batch = service.get(f"/v1/batches/{batch['id']}")
-            counts: _Json = cast(_Json, batch["request_counts"])
-            if bars is not None and counts["total"]:
-                bars.move(str(batch["id"]), min(0.99, (counts["completed"] + counts["failed"]) / counts["total"]))
-    finally:
-        if bars is not None:
-            bars.close()
+    while batch["status"] not in ENDED:
+        time.sleep(LOOK_EACH_S)
+        batch = service.get(f"/v1/batches/{batch['id']}")
+        counts: _Json = cast(_Json, batch["request_counts"])
+        if bars is not None and counts["total"]:
+            bars.move(str(batch["id"]), min(0.99, (counts["completed"] + counts["failed"]) / counts["total"]))
     return batch
 
 

@@ -5,10 +5,11 @@ Law: an answer that is an error is raised with its own message; nobody there is 
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import cast
+from types import MappingProxyType
+from typing import TypeAlias, cast
 from urllib.parse import urlsplit
 
 from toque.cli.exits import NotRunningError
@@ -18,6 +19,7 @@ from toque.model.errors import ConfigError, UpstreamError
 TIMEOUT_S = 600.0
 """A held request may wait for a cold model; the service's own limits end it earlier."""
 ANSWER_BYTES_MAX = 64 * 2**20
+Body: TypeAlias = bytes | Iterable[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,9 @@ class Service:
         with self.ask("POST", path, content) as answer:
             return _object(answer.read(ANSWER_BYTES_MAX))
 
-    def upload(self, path: str, form: bytes, content_type: str) -> Mapping[str, object]:
-        """Send a form and return the JSON object that answers. Raises as `get`."""
-        with self._answered("POST", path, form, content_type) as answer:
+    def upload(self, path: str, form: Iterable[bytes], length: int, content_type: str) -> Mapping[str, object]:
+        """Send a form of `length` bytes piece by piece, and return the JSON object that answers. Raises as `get`."""
+        with self._answered("POST", path, form, content_type, {"content-length": str(length)}) as answer:
             return _object(answer.read(ANSWER_BYTES_MAX))
 
     @contextmanager
@@ -58,11 +60,11 @@ class Service:
 
     @contextmanager
     def _answered(
-        self, method: str, path: str, body: bytes | None, content_type: str
+        self, method: str, path: str, body: Body, content_type: str, fields: Mapping[str, str] = MappingProxyType({})
     ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         try:
-            answer = self._send(connection, method, path, body, content_type)
+            answer = self._send(connection, method, path, body, {"content-type": content_type, **fields})
             if answer.status >= 400:
                 self._check_mark(answer)
                 raise _refusal(answer)
@@ -88,13 +90,14 @@ class Service:
             raise ConfigError(f"{self.url!r} is no URL of a service", fix="write http://HOST:PORT") from error
 
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, content_type: str
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: Body, fields: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        headers = {"content-type": content_type} if body is not None else {}
+        headers = dict(fields) if body is not None else {}
         if self.key is not None:
             headers["authorization"] = f"Bearer {self.key.reveal()}"
         try:
-            connection.request(method, path, body, headers)
+            with suppress(BrokenPipeError, ConnectionResetError):  # refused while we still send: the answer says why
+                connection.request(method, path, body, headers)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise NotRunningError(f"No toque answers at {self.url}. {self.advice}") from error

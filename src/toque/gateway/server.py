@@ -80,9 +80,13 @@ class Gateway:
         """The port it listens on."""
         return self._opened().port
 
-    def attach(self, annex: AsgiHandler) -> None:
-        """Let an application answer the paths of `ANNEX`; it finds the `tenant` in its request's state."""
+    def attach(self, annex: AsgiHandler, streamed: Mapping[bytes, int]) -> None:
+        """Let an application answer the paths of `ANNEX`; it finds the `tenant` in its request's state.
+
+        `streamed`: paths whose bodies it reads while they come, and how many bytes these may have.
+        """
         self._annex = annex
+        self._opened().streamed = streamed
 
     def reload(self, dialects: Mapping[str, Dialect], keys: KeyRing, limits: LimitSpec) -> None:
         """Go by other settings from the next request on; what is being answered, and open connections, keep theirs."""

@@ -26,6 +26,11 @@ ENDED = frozenset({BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRE
 """Statuses that never change again."""
 
 
+LIFE_S = LIFE_S_MAX = 30 * 24 * 3600
+LIFE_S_MIN = 3600
+"""How long a file is kept unless its owner says otherwise, and what may be said; OpenAI's own numbers."""
+
+
 class Purpose(StrEnum):
     """What a file is for: uploaded input, or the output of a batch."""
 

@@ -161,6 +161,12 @@ class JobSpec:
             "path",
         ),
     )
+    file_bytes_max: int = setting(
+        200 * 2**20,
+        Setting(
+            "An uploaded file at most; as OpenAI's. It is written while it comes, and never held.", "bytes", minimum=1
+        ),
+    )
     lease_s: int = setting(
         60,
         Setting(

@@ -97,7 +97,8 @@ class AsgiExchange:
         self.cancel_run: Callable[[], bool] | None = None
         self._request = request
         self._connection = connection
-        self._body: bytes | None = request.body
+        self._body: bytes | None = None if request.stream is not None else request.body
+        self._stream = request.stream
         self._head = b""
         self._is_chunked = False
         self._has_begun = False
@@ -137,6 +138,11 @@ class AsgiExchange:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
+        if self._stream is not None:
+            body = await self._stream.read()
+            if not body:
+                self._stream = None
+            return {"type": "http.request", "body": body, "more_body": bool(body)}
         await self._left.wait()
         return {"type": "http.disconnect"}
 

@@ -4,12 +4,13 @@ Law: one request is answered at a time, in the order they came. A client that cl
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias, cast
 
 from toque.model.errors import CallerError, ToqueError
 from toque.model.service_spec import LimitSpec
 from toque.wire.reader import Phase, RequestReader
+from toque.wire.refusals import too_many, too_slow, unwanted
 from toque.wire.request import Request
 
 BODY_GRACE_S = 10.0
@@ -49,6 +50,8 @@ class Host(Protocol):
     limits: LimitSpec
     now: float
     keeps_alive: bool
+    streamed: Mapping[bytes, int]
+    """Target -> bytes of body: a POST there begins with its head, and its body is handed over while it comes."""
     begin: "Handler"
     """Answers a request: at once (None), or later as an exchange."""
 
@@ -91,7 +94,7 @@ class Incoming(asyncio.Protocol):
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._reader = RequestReader(host.limits)
+        self._reader = RequestReader(host.limits, host.streamed)
         self._transport = cast(asyncio.Transport, None)  # there is one before anything is called
         self._exchange: Exchange | None = None
         self._is_busy = False
@@ -122,7 +125,7 @@ class Incoming(asyncio.Protocol):
         self._is_busy = False
         self._exchange = None
         if closes or self.is_last:
-            self._transport.close()
+            self._close_or_linger()
         else:
             self._since = self._host.now
             self._phase = _BETWEEN
@@ -139,15 +142,12 @@ class Incoming(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Look at everything that has a time limit, in order of likelihood.
 
-        1. An exchange looks after itself, but for a client that reads nothing. 2. A refused client lingers a little.
+        1. An exchange looks after itself, but for a client that reads nothing, or sends too slowly. 2. A refused client lingers a little.
         3. A head or a body that comes too slowly. 4. Idleness.
         """
         elapsed_s = now - self._since
         if self._is_busy:  # 1
-            if self._exchange is not None:
-                self._exchange.tick()
-            if self._is_paused:
-                self._check_progress(now)
+            self._look_at_exchange(now, elapsed_s)
         elif self._is_lingering:  # 2
             if elapsed_s > LINGER_S:
                 self.cut()
@@ -155,6 +155,14 @@ class Incoming(asyncio.Protocol):
             self._check_pace(now, elapsed_s)
         elif elapsed_s > self._host.limits.keep_alive_s:  # 4
             self._transport.close()
+
+    def _look_at_exchange(self, now: float, elapsed_s: float) -> None:
+        if self._exchange is not None:
+            self._exchange.tick()
+        if self._is_paused:
+            self._check_progress(now)
+        elif self._reader.stream is not None:
+            self._check_pace(now, elapsed_s)
 
     def close_if_idle(self) -> None:
         """Close unless a request is being answered."""
@@ -176,9 +184,9 @@ class Incoming(asyncio.Protocol):
             self._since = now
         elif self._phase is Phase.HEAD:
             if elapsed_s > self._host.limits.header_read_s:
-                self._reader.refuse(_too_slow("header"))
+                self._reader.refuse(too_slow("header"))
         elif elapsed_s > BODY_GRACE_S and self._reader.body_bytes < BODY_RATE_MIN * (elapsed_s - BODY_GRACE_S):
-            self._reader.refuse(_too_slow("body"))
+            self._reader.refuse(too_slow("body"))
         self._advance()
 
     def _check_progress(self, now: float) -> None:
@@ -194,11 +202,12 @@ class Incoming(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected; asyncio and uvloop both have set TCP_NODELAY."""
         self._transport = cast(asyncio.Transport, transport)
+        self._reader.flow = self._transport
         self.write = self._transport.write
         self._transport.set_write_buffer_limits(high=self._host.limits.stream_buffer_bytes)
         if not self._host.opened(self):
             self._reader.is_deaf = True
-            self._refuse(_too_many())
+            self._refuse(too_many())
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client; mostly a whole request with a head that came before."""
@@ -270,6 +279,17 @@ class Incoming(asyncio.Protocol):
     def _refuse(self, error: ToqueError) -> None:
         """Answer for the last time, and leave the client the time to read it: closing now could reset the connection."""
         self._transport.write(self._host.encode_refusal(error))
+        self._linger()
+
+    def _close_or_linger(self) -> None:
+        """End with the answer that was given, also before the whole body came."""
+        if self._reader.phase is _BETWEEN:
+            self._transport.close()
+        else:
+            self._reader.refuse(unwanted())  # nobody reads the rest
+            self._linger()
+
+    def _linger(self) -> None:
         self._is_lingering = True
         self._since = self._host.now
         if self._transport.can_write_eof():
@@ -278,17 +298,3 @@ class Incoming(asyncio.Protocol):
 
 def _not_open(_: bytes) -> None:
     raise RuntimeError("The connection is not open yet.")
-
-
-def _too_slow(part: str) -> CallerError:
-    return CallerError(f"The request {part} came too slowly.", status=408, code="request_timeout")
-
-
-def _too_many() -> CallerError:
-    return CallerError(
-        "Too many connections are open. Try again after Retry-After, over fewer connections.",
-        status=503,
-        error_type="service_unavailable_error",
-        code="server_is_overloaded",
-        retry_after_s=1.0,
-    )

@@ -4,12 +4,16 @@ Law: after a request that cannot be understood nothing more is read. Memory is b
 """
 
 from collections import deque
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
+from typing import cast
 
 import httptools
 
 from toque.model.errors import CallerError
 from toque.model.service_spec import LimitSpec
+from toque.wire.body_stream import BodyStream, Flow
 from toque.wire.client import Headers
 from toque.wire.familiar import FamiliarHead
 from toque.wire.request import (
@@ -51,10 +55,14 @@ class RequestReader:
 
     `is_deaf` says that the connection shall end once `ready` is answered. `awaits_continue` says that the client sends
     its body only after a `100 Continue`.
+
+    `streamed` says of which targets a POST is ready with its head, and how many bytes its body may have: `stream` takes
+    them over `flow` while they come. Such a request is the last of its connection.
     """
 
     __slots__ = (
         "_body",
+        "_body_bytes_max",
         "_earlier_bytes",
         "_familiar",
         "_head",
@@ -62,22 +70,29 @@ class RequestReader:
         "_limits",
         "_parser",
         "_read_bytes",
+        "_streamed",
         "_target",
         "_upgrades",
         "awaits_continue",
         "body_bytes",
+        "flow",
         "is_deaf",
         "phase",
         "ready",
+        "stream",
     )
 
-    def __init__(self, limits: LimitSpec) -> None:
+    def __init__(self, limits: LimitSpec, streamed: Mapping[bytes, int] = MappingProxyType({})) -> None:
         self.ready: deque[Request | CallerError] = deque()
         self.is_deaf = False
         self.awaits_continue = False
         self.phase = _BETWEEN
         self.body_bytes = 0
+        self.flow: Flow | None = None
+        self.stream: BodyStream | None = None
         self._limits = limits
+        self._streamed = streamed
+        self._body_bytes_max = limits.body_bytes_max
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: Headers = {}
@@ -105,6 +120,8 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Parse one read."""
         if self.is_deaf:
+            if self.stream is not None:
+                self._parse(data)
             return
         is_between = self.phase is _BETWEEN and not self.ready
         self._parse(data)
@@ -131,8 +148,11 @@ class RequestReader:
             self._check_size()
 
     def refuse(self, error: CallerError) -> None:
-        """Let this error be the last that is answered."""
-        if not self.is_deaf:
+        """Let this error be the last that is answered; of a body under way, its reader is told."""
+        if self.stream is not None:
+            self.stream.fail(error)
+            self.stream = None
+        elif not self.is_deaf:
             self.is_deaf = True
             self.ready.append(error)
 
@@ -140,13 +160,14 @@ class RequestReader:
         """Forget everything. Reader and parser hold each other; parted, their memory returns without a collector."""
         self.is_deaf = True
         self.ready.clear()
+        self.stream = self.flow = None
         del self._parser
 
     def _check_size(self) -> None:
         if self.phase is _HEAD and self._earlier_bytes > self._limits.header_bytes_max + self._limits.url_bytes_max:
             self.refuse(too_many_header_bytes(self._limits))
-        elif self._earlier_bytes > self._limits.body_bytes_max + FRAMING_BYTES_MAX:
-            self.refuse(body_too_large(self._limits))
+        elif self._earlier_bytes > self._body_bytes_max + FRAMING_BYTES_MAX:
+            self.refuse(body_too_large(self._body_bytes_max))
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
         """Read the request as if it did not ask for an upgrade: some clients offer h2c with every first request."""
@@ -187,24 +208,45 @@ class RequestReader:
         self._head = head = Head(parser.get_method(), self._target, headers, is_http_1_0=version == "1.0")
         if version not in _VERSIONS:
             raise CallerError("This server speaks HTTP/1.1.")
-        check_head(head, self._limits)
+        streamed = self._streamed.get(self._target) if head.method == b"POST" else None
+        check_head(head, self._limits, streamed or self._limits.body_bytes_max)
         if self._earlier_bytes + self._read_bytes > self._limits.header_bytes_max:
             check_head_bytes(headers, self._limits)
         self.phase = _BODY
         self._headers = {}  # trailers go here, and nobody looks
         self._upgrades = parser.should_upgrade()
         self.awaits_continue = b"expect" in headers and headers[b"expect"].lower() == b"100-continue"
+        if streamed and not self._upgrades and not self.is_deaf:
+            self._begin_stream(head, streamed)
+
+    def _begin_stream(self, head: Head, bytes_max: int) -> None:
+        assert self.flow is not None, "there is a connection before there is a request"
+        head.headers.pop(b"content-length", None)
+        head.keeps_alive = False
+        self.is_deaf = True
+        self._body_bytes_max = bytes_max
+        self.stream = BodyStream(self.flow, awaits_continue=self.awaits_continue)
+        self._body = cast(list[bytes], self.stream)  # from here on it is only appended to
+        self.awaits_continue = False
+        self.ready.append(Request(head, b"", self.stream))
+
+    def _end_stream(self) -> None:
+        if self.stream is not None:
+            self.phase = _BETWEEN
+            self.stream.end()
+            self.stream, self._body = None, []
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
         self.body_bytes += len(piece)
-        if self.body_bytes > self._limits.body_bytes_max:
-            raise body_too_large(self._limits)
+        if self.body_bytes > self._body_bytes_max:
+            raise body_too_large(self._body_bytes_max)
         self._body.append(piece)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self._upgrades or self.is_deaf:
+            self._end_stream()
             return
         self.phase = _BETWEEN
         self.awaits_continue = False

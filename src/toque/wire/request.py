@@ -12,6 +12,7 @@ import msgspec
 
 from toque.model.errors import CallerError
 from toque.model.service_spec import LimitSpec
+from toque.wire.body_stream import BodyStream
 from toque.wire.client import Headers
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -57,10 +58,14 @@ class Head:
 
 
 class Request(msgspec.Struct, gc=False):
-    """A head and the whole body. (A struct is made in half the time: there is one for each request.)"""
+    """A head and the whole body; or, of a body that is handed over while it comes, its `stream`.
+
+    (A struct is made in half the time: there is one for each request.)
+    """
 
     head: Head
     body: bytes = b""
+    stream: BodyStream | None = None
 
 
 def add_repeated(headers: Headers, name: bytes, content: bytes) -> None:
@@ -70,7 +75,7 @@ def add_repeated(headers: Headers, name: bytes, content: bytes) -> None:
     headers[name] = b"%b, %b" % (headers[name], content)
 
 
-def check_head(head: Head, limits: LimitSpec) -> None:
+def check_head(head: Head, limits: LimitSpec, body_bytes_max: int) -> None:
     """Raise `CallerError` for a head that breaks a rule or a limit. The parser has refused other ambiguities before."""
     headers = head.headers
     if len(head.target) > limits.url_bytes_max:
@@ -85,8 +90,8 @@ def check_head(head: Head, limits: LimitSpec) -> None:
         raise CallerError("The header field Host is malformed; it must be a name or an address, and maybe a port.")
     if b"transfer-encoding" in headers:
         _check_transfer_encoding(head)
-    elif int(headers.get(b"content-length", 0)) > limits.body_bytes_max:
-        raise body_too_large(limits)
+    elif int(headers.get(b"content-length", 0)) > body_bytes_max:
+        raise body_too_large(body_bytes_max)
 
 
 def _check_transfer_encoding(head: Head) -> None:
@@ -102,11 +107,9 @@ def check_head_bytes(headers: Headers, limits: LimitSpec) -> None:
         raise too_many_header_bytes(limits)
 
 
-def body_too_large(limits: LimitSpec) -> CallerError:
+def body_too_large(bytes_max: int) -> CallerError:
     """Say what a body may have."""
-    return CallerError(
-        f"The request body is larger than {limits.body_bytes_max} bytes.", status=413, code="request_too_large"
-    )
+    return CallerError(f"The request body is larger than {bytes_max} bytes.", status=413, code="request_too_large")
 
 
 def too_many_header_bytes(limits: LimitSpec) -> CallerError:

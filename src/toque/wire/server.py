@@ -6,7 +6,7 @@ Law: one coarse sweep looks at all timeouts of all connections; no request has a
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from toque.model.errors import ToqueError
 from toque.model.service_spec import LimitSpec
@@ -51,6 +51,7 @@ class Server:
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.now = self._loop.time()
+        self.streamed: Mapping[bytes, int] = {}
         self.keeps_alive = True
         """Whether connections go on after an answer; if not, each answer says that it is the last."""
         self._descriptors_allow = max(1, int(descriptor_limit() * FILES_RATIO) - FILES_RESERVED)
