@@ -57,6 +57,8 @@ CHILD_SECRET = "TOQUE_SECRET"  # noqa: S105 - a name, not a secret
 CHILD_STATUS_FD = "TOQUE_STATUS_FD"
 CHILD_PARENT_PID = "TOQUE_PARENT_PID"
 """Environment of every child: its secret, the pipe it tells its phases on (JSON lines), and whose child it is."""
+CHILD_LISTEN = "TOQUE_REPLICA_LISTEN"
+"""Environment of a replica that stands alone, in a container say: instead of a parent, HOST:PORT that it listens on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.children import Replica, running
+from tests.images.building import TOOLS, build, clean_up, container, need
 from toque.agents import agent_kind
 from toque.agents.fake import FakeAgent
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
@@ -60,7 +61,25 @@ def fake_replica() -> Iterator[Replica]:
         yield replica
 
 
-@pytest.fixture(params=["fake", "openai on fake", "openai on the fake engine", "llama.cpp", "openai on llama.cpp"])
+@pytest.fixture(scope="session")
+def image_replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A replica out of its image: `toque image build`, then podman."""
+    need(*TOOLS)
+    folder = tmp_path_factory.mktemp("image") / "built"
+    build(folder, "--tag", "chat:contract")
+    try:
+        with container(folder, "chat:contract") as replica:
+            yield replica
+    finally:
+        clean_up(folder)
+
+
+IN_A_CONTAINER = pytest.param("image: llama.cpp", marks=[pytest.mark.slow, pytest.mark.timeout(900)])
+
+
+@pytest.fixture(
+    params=["fake", "openai on fake", "openai on the fake engine", "llama.cpp", "openai on llama.cpp", IN_A_CONTAINER]
+)
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     name = request.param
     if name == "fake":
@@ -71,7 +90,8 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
             yield Subject(agent, scripted_engine(fake))
         return
     is_llama = name.endswith("llama.cpp")
-    replica: Replica = request.getfixturevalue("llama_replica" if is_llama else "fake_replica")
+    place = "image" if name.startswith("image") else "llama" if is_llama else "fake"
+    replica: Replica = request.getfixturevalue(f"{place}_replica")
     engine = llama_engine(replica) if is_llama else host_engine(replica)
     async with connected(replica, is_over_url=name.startswith("openai")) as agent:
         # The template of the small model has no place for tools, and llama.cpp then leaves them out in silence.

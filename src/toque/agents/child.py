@@ -2,6 +2,7 @@
 
 Law: a child never outlives its parent, tells its port itself (it picked a free one), and keeps its secret out of argv,
 and out of the environment that its own children inherit. It needs nothing but the standard library: imported first.
+A replica that stands alone (`toque replica`) has no parent: it listens where it was told, and its phases go to standard output.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ import sys
 import threading
 
 from toque.model.agent_spec import Secret
-from toque.ports import CHILD_PARENT_PID, CHILD_SECRET, CHILD_STATUS_FD
+from toque.ports import CHILD_LISTEN, CHILD_PARENT_PID, CHILD_SECRET, CHILD_STATUS_FD
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _REASON_CHARACTERS_MAX = 500  # keeps a line below PIPE_BUF, whatever its characters
@@ -39,7 +40,7 @@ class StatusPipe:
         self._tell({"phase": "loaded"})
 
     def ready(self, port: int) -> None:
-        """It answers on this port of 127.0.0.1."""
+        """It answers on this port: of 127.0.0.1, where it has a parent."""
         self._tell({"phase": "ready", "port": port})
 
     def failed(self, reason: str) -> None:
@@ -59,17 +60,27 @@ def child_environment(secret: Secret) -> dict[str, str]:
 def join_parent() -> tuple[StatusPipe, Secret]:
     """Become a proper child: call this before anything else, in the main thread. Tells `spawned`.
 
-    Ends the process (status 1) when the parent is gone already. Raises `KeyError` when no driver of ours started it.
+    Ends the process (status 1) when the parent is gone already. Raises `KeyError` when nobody of ours started it.
     """
-    fd = int(os.environ.pop(CHILD_STATUS_FD))
     secret = Secret(os.environ.pop(CHILD_SECRET))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold prompts and the secret
+    pipe = StatusPipe(sys.stdout.fileno()) if CHILD_LISTEN in os.environ else _tied_to_parent()
+    pipe.spawned()
+    return pipe, secret
+
+
+def listen_address() -> tuple[str, int]:
+    """Where to listen: a free port of 127.0.0.1 (port 0) for a child, what it was told for a replica that stands alone."""
+    host, _, port = os.environ.get(CHILD_LISTEN, "127.0.0.1:0").rpartition(":")
+    return host, int(port)
+
+
+def _tied_to_parent() -> StatusPipe:
+    fd = int(os.environ.pop(CHILD_STATUS_FD))
     _die_with(int(os.environ.pop(CHILD_PARENT_PID)))
     os.set_inheritable(fd, False)  # noqa: FBT003 - else children of ours would keep the pipe open
     threading.Thread(target=_end_when_unread, args=(fd,), name="parent-watch", daemon=True).start()
-    pipe = StatusPipe(fd)
-    pipe.spawned()
-    return pipe, secret
+    return StatusPipe(fd)
 
 
 def _die_with(parent_pid: int) -> None:

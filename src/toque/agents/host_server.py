@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 
-from toque.agents.child import StatusPipe
+from toque.agents.child import StatusPipe, listen_address
 from toque.agents.host import HostOrder
 from toque.agents.host_routes import hosted_application
 from toque.model.agent_spec import Secret
@@ -48,7 +48,7 @@ async def _live(order: HostOrder, secret: Secret, pipe: StatusPipe) -> None:
     await _call(agent, "open")
     pipe.loaded()
     handler = AsgiHandler(hosted_application(agent, order.model, secret))
-    server = await serve(("127.0.0.1", 0), handler, LimitSpec())
+    server = await serve(listen_address(), handler, LimitSpec())
     try:
         stopped = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toque.agents.child import StatusPipe, join_parent
+from toque.agents.child import StatusPipe, join_parent, listen_address
 from toque.agents.confine import confine
 from toque.model.agent_spec import Secret
 
@@ -104,8 +104,8 @@ def _parameters(settings: EngineSettings, secret: Secret) -> "xllamacpp.CommonPa
     made = xllamacpp.CommonParams()
     made.model.path = settings.path
     made.model_alias = {settings.alias}
-    made.hostnames = ["127.0.0.1"]
-    made.port = 0
+    host, made.port = listen_address()
+    made.hostnames = [host]
     made.api_keys = [secret.reveal()]
     made.n_parallel = settings.slots
     made.n_ctx = settings.slots * settings.context_tokens

@@ -42,6 +42,23 @@ VERBS: Mapping[str, Entry] = {
         "serve models: the embedded one, a file, or what toque.toml says",
         ("toque up", "toque up ./model.gguf", "toque up --config prod.toml --listen 127.0.0.1:9000"),
     ),
+    "replica": Entry(
+        "toque.cli.replica",
+        "run one replica of a model alone: in a container, or for a service on another machine",
+        (
+            "toque replica chat --secret file:./secret",
+            "toque replica --config /etc/toque/toque.toml --listen 0.0.0.0:8080 --secret file:/run/secrets/replica",
+        ),
+    ),
+    "image": Entry(
+        "toque.cli.image",
+        "pack a model with its engine and server, or toque itself, into a container image",
+        (
+            "toque image build chat --tag chat:1",
+            "toque image build chat --weights volume --push registry.example:5000/chat:1",
+            "toque image build --tag toque:1",
+        ),
+    ),
     "check": Entry(
         "toque.cli.check",
         "say whether `toque up` would work here, and what to do if not",

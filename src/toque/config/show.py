@@ -4,12 +4,15 @@ Law: a reference to a secret is shown, a secret never is (none is in a spec).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import cast
 
 from toque.config.layers import DEFAULT
 from toque.model.service_spec import ServiceSpec
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ def shown(spec: ServiceSpec) -> list[Shown]:
         "capacity.gpu_memory": capacity.gpu_memory_bytes,
     }
     return [Shown(name, values[name], origin) for name, origin in spec.origins.items()]
+
+
+def as_toml(one: Shown, spec: ServiceSpec) -> str:
+    """Write a setting as the line of a file that gives the same again."""
+    return f"{_toml_name(one.name, spec)} = {_toml(one.value)}"
 
 
 def _values(prefix: str, spec: object) -> Iterator[tuple[str, object]]:
@@ -88,3 +96,22 @@ def _text(value: object) -> str:
 
 def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else list(cast(Iterable[object], value))
+
+
+def _toml_name(name: str, spec: ServiceSpec) -> str:
+    """Quote the name of a model or key inside a dotted name where TOML wants it."""
+    own = [("models", model.pool.name) for model in spec.models] + [("keys", key.name) for key in spec.keys]
+    for table, word in sorted(own, key=lambda pair: -len(pair[1])):
+        if name.startswith(f"{table}.{word}.") and not _BARE.fullmatch(word):
+            return f"{table}.{json.dumps(word)}{name.removeprefix(f'{table}.{word}')}"
+    return name
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(inner)}" for name, inner in value.items()) + " }"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

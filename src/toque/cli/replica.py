@@ -1,0 +1,52 @@
+"""`toque replica`: one replica of a model, alone: what runs in a container, or on a machine without a service.
+
+Law: it answers nobody without the secret, and the secret is in a file or a variable, never in argv.
+"""
+
+import argparse
+
+from toque.cli.parser import add_config
+from toque.cli.terminal import Terminal
+from toque.config.address import split_address
+from toque.config.read import find_config, read_config
+from toque.config.secret import read_secret
+from toque.model.errors import ConfigError
+
+LISTEN = "127.0.0.1:8080"
+SECRET = "env:TOQUE_REPLICA_SECRET"  # noqa: S105 - a reference, not a secret
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", default="", help="a model of the settings (default: the only one)"
+    )
+    parser.add_argument("--listen", metavar="A", default=LISTEN, help=f"address as HOST:PORT (default: {LISTEN})")
+    parser.add_argument(
+        "--secret",
+        metavar="REF",
+        default=SECRET,
+        help=f"what callers must send as a bearer token: env:NAME or file:PATH (default: {SECRET})",
+    )
+    parser.add_argument(
+        "--weights-url", metavar="URL", default="", help="fetch the model from here first, if it is not there yet"
+    )
+    parser.add_argument("--weights-sha256", metavar="HEX", default="", help="what the fetched file must be")
+    add_config(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Become the replica. Raises `ConfigError` where that cannot be."""
+    spec = read_config(find_config(args.config, terminal.environment), terminal.environment, {})
+    name = args.model or (spec.models[0].pool.name if len(spec.models) == 1 else "")
+    if not name:
+        raise ConfigError("There are several models in the settings.", fix="name one: toque replica MODEL")
+    try:
+        split_address(args.listen)
+    except ValueError as error:
+        raise ConfigError(str(error), fix="write HOST:PORT, such as 0.0.0.0:8080") from error
+    secret = read_secret(args.secret, terminal.environment)
+    from toque.app.replica import Alone, become_replica  # noqa: PLC0415 - mistakes are told before heavy imports
+
+    weights = (args.weights_url, args.weights_sha256) if args.weights_url else None
+    become_replica(spec, Alone(name, args.listen, secret, weights), terminal.environment)

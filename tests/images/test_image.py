@@ -1,0 +1,95 @@
+"""A model's image is the same from the same inputs, holds what it says and no more, and can be pushed to any registry."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.images.building import build, clean_up, free_port, need, wait_until_healthy
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    need("buildah", "mmdebstrap")
+    yield tmp_path
+    for inner in tmp_path.iterdir():
+        clean_up(inner)
+
+
+def blob(layout: Path, digest: str) -> bytes:
+    return (layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+
+
+def config_of(layout: Path) -> dict[str, dict[str, object]]:
+    index = json.loads((layout / "index.json").read_bytes())
+    manifest = json.loads(blob(layout, index["manifests"][0]["digest"]))
+    return json.loads(blob(layout, manifest["config"]["digest"]))
+
+
+def names_in(layout: Path) -> set[str]:
+    index = json.loads((layout / "index.json").read_bytes())
+    manifest = json.loads(blob(layout, index["manifests"][0]["digest"]))
+    listed = (
+        subprocess.run(["tar", "-tz"], input=blob(layout, layer["digest"]), capture_output=True, check=True).stdout
+        for layer in manifest["layers"]
+    )
+    return {name.removeprefix("./") for text in listed for name in text.decode().splitlines()}
+
+
+def test_two_builds_in_two_clean_places_have_one_digest_and_no_shell(folder: Path, embedded_model: Path) -> None:
+    first = build(folder / "one", "--layout", str(folder / "layout"))
+    second = build(folder / "two")
+    assert first == second
+    assert first.startswith("sha256:")
+
+    config = config_of(folder / "layout")
+    assert config["config"]["User"] == "65532:65532"
+    assert config["config"]["Entrypoint"] == ["python3.11", "-P", "-m", "toque"]
+    assert config["config"]["Labels"]["dev.toque.model"] == "chat"  # type: ignore[index]
+    assert config["created"] == "1980-01-01T00:00:00Z"
+
+    names = names_in(folder / "layout")
+    assert f"models/{embedded_model.name}" in names
+    assert "usr/lib/toque/contents/contents.spdx.json" in names
+    assert not names & {"bin/sh", "bin/bash", "bin/dash", "usr/bin/sh", "usr/bin/perl", "usr/bin/apt"}
+
+
+def test_toque_itself_is_an_image_too_and_any_registry_takes_it(folder: Path) -> None:
+    need("docker-registry")
+    with registry(folder / "registry") as host:
+        digest = build(folder / "one", "--push", f"{host}/toque:1", "--insecure", model="")
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        with urlopen(Request(f"http://{host}/v2/toque/manifests/1", headers=accept), timeout=5) as answer:
+            assert answer.headers["Docker-Content-Digest"] == digest
+            manifest = json.loads(answer.read())
+        with urlopen(f"http://{host}/v2/toque/blobs/{manifest['config']['digest']}", timeout=5) as answer:
+            assert json.loads(answer.read())["config"]["Cmd"] == ["up"]
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    folder.mkdir()
+    host = f"127.0.0.1:{free_port()}"
+    settings = folder / "registry.yml"
+    settings.write_text(
+        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/kept\nhttp:\n  addr: {host}\n"
+    )
+    process = subprocess.Popen(
+        [shutil.which("docker-registry") or "", "serve", str(settings)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_until_healthy(f"http://{host}/v2/", process)
+        yield host
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
