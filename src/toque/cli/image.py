@@ -18,6 +18,7 @@ from toque.images.order import (
     EPOCH_S,
     GLIBC_MINOR_COMMON,
     MODELS_DIR,
+    PORT,
     Base,
     ImageOrder,
     Weights,
@@ -138,9 +139,12 @@ def _base(text: str, python: str) -> Base:
 
 
 def _settings(spec: ServiceSpec, model: ModelSpec | None) -> str:
-    """Write the settings that travel: a model's own that are no defaults, its file under its name in the image."""
+    """Write the settings that travel: a model's own that are no defaults, its file under its name in the image.
+
+    Without a model: only that toque is reached from outside its container, for the rest is mounted over it.
+    """
     if model is None:
-        return ""
+        return f'listen = "0.0.0.0:{PORT}"\n'
     here = f"models.{model.pool.name}."
     lines = [one for one in shown(spec) if one.name.startswith(here) and one.origin != DEFAULT]
     kept = [one for one in lines if one.name.removeprefix(here) not in (_ELSEWHERE, "source")]
