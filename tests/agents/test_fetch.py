@@ -25,7 +25,7 @@ def url() -> Iterator[str]:
             if is_there:
                 self.wfile.write(WEIGHTS)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Mirror)
