@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.images.building import TOOLS, Image, build, need, place
 from tests.postgres import PostgresServer, postgres
 from toque.agents import embedded
 
@@ -25,3 +26,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     """Start one PostgreSQL for all stories; each asks it for a database of its own."""
     with postgres() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def image(embedded_model: Path) -> Iterator[Image]:
+    """The embedded model's image, built for real; half a minute."""
+    need(*TOOLS)
+    with place() as folder:
+        yield Image(folder, build(folder, "--layout", str(folder / "layout")))

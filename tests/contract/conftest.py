@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.children import Replica, running
-from tests.images.building import TOOLS, build, clean_up, container, need
+from tests.images.building import Image, container
 from toque.agents import agent_kind
 from toque.agents.fake import FakeAgent
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
@@ -62,16 +62,10 @@ def fake_replica() -> Iterator[Replica]:
 
 
 @pytest.fixture(scope="session")
-def image_replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
-    """A replica out of its image: `toque image build`, then podman."""
-    need(*TOOLS)
-    folder = tmp_path_factory.mktemp("image") / "built"
-    build(folder, "--tag", "chat:contract")
-    try:
-        with container(folder, "chat:contract") as replica:
-            yield replica
-    finally:
-        clean_up(folder)
+def image_replica(image: Image) -> Iterator[Replica]:
+    """A replica out of its image, run by podman."""
+    with container(image.folder) as replica:
+        yield replica
 
 
 IN_A_CONTAINER = pytest.param("image: llama.cpp", marks=[pytest.mark.slow, pytest.mark.timeout(900)])

@@ -6,9 +6,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -26,6 +28,19 @@ BUILD_S = 400.0
 SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 
 
+@dataclass(frozen=True)
+class Image:
+    """The embedded model's, built once for all tests."""
+
+    folder: Path
+    digest: str
+
+    @property
+    def layout(self) -> Path:
+        """Where it lies in OCI's layout."""
+        return self.folder / "layout"
+
+
 def need(*tools: str) -> None:
     """Leave a test out, and say why, where its tools are not installed."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
@@ -33,9 +48,18 @@ def need(*tools: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
+@contextmanager
+def place() -> Iterator[Path]:
+    """A folder with a short name, for the tools' sockets; what they leave in it goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="toque-"))
+    try:
+        yield folder
+    finally:
+        clean_up(folder)
+
+
 def build(folder: Path, *options: str, model: str = "chat") -> str:
-    """Build with `toque image build` in a folder of its own, from nothing; return the digest."""
-    folder.mkdir()
+    """Build with `toque image build`, from nothing but what is in the folder; return the digest."""
     settings = folder / "toque.toml"
     settings.write_text(SETTINGS)
     mirrors = [str(path) for path in SOURCES if path.is_file()]
@@ -61,12 +85,12 @@ def podman(folder: Path) -> list[str]:
 
 
 @contextmanager
-def container(folder: Path, image: str) -> Iterator[Replica]:
+def container(folder: Path) -> Iterator[Replica]:
     """Run a replica as strictly as can be: nobody, no privilege, a root that is read-only; yield it when it is healthy."""
     secret, port, name = secrets.token_urlsafe(24), free_port(), f"toque-test-{secrets.token_hex(4)}"
     strict = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "host"]
     limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
-    words = ["run", "--rm", "--name", name, *strict, *limits, "--env", "TOQUE_REPLICA_SECRET", f"localhost/{image}"]
+    words = ["run", "--rm", "--name", name, *strict, *limits, "--env", "TOQUE_REPLICA_SECRET", "localhost/toque-chat"]
     command = ["replica", "chat", "--listen", f"127.0.0.1:{port}"]
     process = subprocess.Popen(
         [*podman(folder), *words, *command],

@@ -10,17 +10,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.images.building import build, clean_up, free_port, need, wait_until_healthy
+from tests.images.building import TOOLS, Image, build, free_port, need, place, wait_until_healthy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    need("buildah", "mmdebstrap")
-    yield tmp_path
-    for inner in tmp_path.iterdir():
-        clean_up(inner)
 
 
 def blob(layout: Path, digest: str) -> bytes:
@@ -43,28 +35,29 @@ def names_in(layout: Path) -> set[str]:
     return {name.removeprefix("./") for text in listed for name in text.decode().splitlines()}
 
 
-def test_two_builds_in_two_clean_places_have_one_digest_and_no_shell(folder: Path, embedded_model: Path) -> None:
-    first = build(folder / "one", "--layout", str(folder / "layout"))
-    second = build(folder / "two")
-    assert first == second
-    assert first.startswith("sha256:")
+def test_two_builds_in_two_clean_places_have_one_digest(image: Image) -> None:
+    with place() as folder:
+        assert build(folder) == image.digest
+    assert image.digest.startswith("sha256:")
 
-    config = config_of(folder / "layout")
+
+def test_an_image_has_weights_and_no_shell_and_runs_as_nobody(image: Image, embedded_model: Path) -> None:
+    config = config_of(image.layout)
     assert config["config"]["User"] == "65532:65532"
     assert config["config"]["Entrypoint"] == ["python3.11", "-P", "-m", "toque"]
     assert config["config"]["Labels"]["dev.toque.model"] == "chat"  # type: ignore[index]
     assert config["created"] == "1980-01-01T00:00:00Z"
 
-    names = names_in(folder / "layout")
+    names = names_in(image.layout)
     assert f"models/{embedded_model.name}" in names
     assert "usr/lib/toque/contents/contents.spdx.json" in names
     assert not names & {"bin/sh", "bin/bash", "bin/dash", "usr/bin/sh", "usr/bin/perl", "usr/bin/apt"}
 
 
-def test_toque_itself_is_an_image_too_and_any_registry_takes_it(folder: Path) -> None:
-    need("docker-registry")
-    with registry(folder / "registry") as host:
-        digest = build(folder / "one", "--push", f"{host}/toque:1", "--insecure", model="")
+def test_toque_itself_is_an_image_too_and_any_registry_takes_it() -> None:
+    need("docker-registry", *TOOLS)
+    with place() as folder, registry(folder / "registry") as host:
+        digest = build(folder, "--push", f"{host}/toque:1", "--insecure", model="")
         accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
         with urlopen(Request(f"http://{host}/v2/toque/manifests/1", headers=accept), timeout=5) as answer:
             assert answer.headers["Docker-Content-Digest"] == digest
