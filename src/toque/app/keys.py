@@ -42,4 +42,10 @@ def ring_of(lineup: Lineup, accounts: Accounts) -> KeyRing:
     """Return the keys of a lineup. The accounts go by it from now on."""
     spec = lineup.spec
     accounts.revise(spec.keys, {pool.name: pool.price for pool in lineup.fleet.pools})
-    return KeyRing(spec.keys, lineup.ways, keyless_may_leave=spec.keyless_may_leave, accounts=accounts)
+    return KeyRing(
+        spec.keys,
+        lineup.ways,
+        keyless_may_leave=spec.keyless_may_leave,
+        accounts=accounts,
+        is_guarded=bool(spec.keys_file),
+    )

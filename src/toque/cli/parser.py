@@ -141,8 +141,14 @@ VERBS: Mapping[str, Entry] = {
     ),
     "key": Entry(
         "toque.cli.key",
-        "make an API key",
-        ("toque key create alice", "toque key create ci --model chat > ci.key"),
+        "make, list, revoke and rotate API keys",
+        (
+            "toque key create alice",
+            "toque key create ci --model chat --limit requests_per_minute=60 --expires 90d > ci.key",
+            "toque key ls",
+            "toque key rotate ci --grace 7d > ci.key",
+            "toque key revoke alice",
+        ),
     ),
     "config": Entry(
         "toque.cli.config",

@@ -34,7 +34,7 @@ _REASONS = {
     "literal_error": "must be {expected}",
     "value_error": "{error}",
 }
-_QUIET = frozenset({"key", "sha256"})
+_QUIET = frozenset({"key", "sha256", "former_sha256"})
 
 
 def config_error(error: ValidationError, blame: Blame) -> ConfigError:

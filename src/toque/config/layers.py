@@ -8,8 +8,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from toque.config.key_file import KeyFile
 from toque.config.shape import SERVICE, Entry
 from toque.config.source import KeyPath, Table, TomlSource, expanded
+from toque.model.errors import ConfigError
 
 PREFIX = "TOQUE_"
 ASSUMED = "assumed"
@@ -44,6 +46,7 @@ class Layers:
         self._add_environment(environment)
         for flag in FLAGS.keys() & flags.keys():
             self._set(FLAGS[flag], flags[flag], flag)
+        self._add_keys()
         self._add_model(flags.get("SOURCE", ""), flags.get("--model-name", DEFAULT_MODEL))
 
     def origin(self, path: KeyPath) -> str:
@@ -84,6 +87,21 @@ class Layers:
             here = inner
         here[path[-1]] = value
         self._origins[path] = origin
+
+    def _add_keys(self) -> None:
+        """Add the keys of the key file. Raises `ConfigError` for one that cannot be used, or a name that stands twice."""
+        path, keys = self.table.get("keys_file", ""), self.table.setdefault("keys", {})
+        if not isinstance(path, str) or not path or not isinstance(keys, dict):
+            return  # the check of the file's own value tells it
+        for name, table in KeyFile(expanded(path)).read().items():
+            if name in keys:
+                raise ConfigError(
+                    f"There are two keys {name!r}, one of them in {path}.",
+                    where=self.blame(("keys", name)),
+                    fix="Give one another name.",
+                )
+            keys[name] = table
+            self._origins["keys", name] = path
 
     def _add_model(self, source: str, name: str) -> None:
         if not source and self.table.get("models", {}) != {}:

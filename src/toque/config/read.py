@@ -15,7 +15,7 @@ from toque.config.complaints import config_error
 from toque.config.layers import Layers
 from toque.config.rules import first_contradiction
 from toque.config.shape import SERVICE, Entry
-from toque.config.source import KeyPath, read_source
+from toque.config.source import KeyPath, Table, read_source
 from toque.config.tables import checked
 from toque.model.agent_spec import AgentSpec, ModelSpec
 from toque.model.errors import ConfigError
@@ -56,6 +56,14 @@ def read_config(path: Path | None, environment: Mapping[str, str], flags: Mappin
     if wrong := first_contradiction(spec):
         raise ConfigError(wrong.message, where=layers.blame(wrong.path), fix=wrong.fix)
     return spec
+
+
+def check_key(name: str, table: Table) -> None:
+    """Raise `ConfigError` for what cannot stand in `[keys.NAME]`."""
+    try:
+        checked({"keys": {name: {"sha256": "", **table}}})
+    except ValidationError as error:
+        raise config_error(error, lambda _: "") from error
 
 
 def _service(values: _Values, origins: Mapping[str, str]) -> ServiceSpec:

@@ -62,6 +62,8 @@ def _type(entry: Entry) -> str:
             return "bytes or size"
         case "path":
             return "path"
+        case "date":
+            return "date or time"
         case "":
             return _kind(entry.hint)
         case unit:

@@ -72,7 +72,7 @@ def _ladder(overload: OverloadSpec) -> Iterator[Contradiction]:
 
 def _open_door(spec: ServiceSpec) -> Iterator[Contradiction]:
     host, port = split_address(spec.listen)
-    if not spec.keys and not is_loopback(host):
+    if not spec.keys and not spec.keys_file and not is_loopback(host):
         yield Contradiction(
             ("listen",),
             f"Listening on {spec.listen} without keys would let anyone on the network use the models.",
@@ -187,14 +187,18 @@ def _keys(spec: ServiceSpec) -> Iterator[Contradiction]:
     owners: dict[str, KeySpec] = {}
     for key in spec.keys:
         here = ("keys", key.name)
-        if not _DIGEST.fullmatch(key.sha256):
-            yield Contradiction(
-                (*here, "sha256"),
-                f"{'.'.join(here)}.sha256 is no SHA-256 digest.",
-                "It has 64 hexadecimal digits in lower case; `toque key create NAME` prints key and digest.",
-            )
-        other = owners.setdefault(key.sha256, key)
-        if other is not key:
-            yield Contradiction(here, f"The keys {other.name!r} and {key.name!r} are the same.", "Give each its own.")
+        digests = {"sha256": key.sha256} | ({"former_sha256": key.former_sha256} if key.former_sha256 else {})
+        for setting, digest in digests.items():
+            if not _DIGEST.fullmatch(digest):
+                yield Contradiction(
+                    (*here, setting),
+                    f"{'.'.join(here)}.{setting} is no SHA-256 digest.",
+                    "It has 64 hexadecimal digits in lower case; `toque key create NAME` prints key and digest.",
+                )
+            other = owners.setdefault(digest, key)
+            if other is not key:
+                yield Contradiction(
+                    here, f"The keys {other.name!r} and {key.name!r} are the same.", "Give each its own."
+                )
         for name in sorted(key.models - set(names)):
             yield Contradiction((*here, "models"), f"There is no model {name!r}.", did_you_mean(name, names))

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Protocol, TypeAlias, cast, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
+from toque.config.moment import read_moment
 from toque.config.shape import SERVICE, Entry, Shape
 
 Scalar: TypeAlias = str | int | float | bool
@@ -56,7 +57,7 @@ def _field(name: str, entry: Entry | Shape) -> tuple[object, object]:
 def description(entry: Entry) -> str:
     """Say what a setting is for, its unit included."""
     unit = entry.about.unit
-    return f"{entry.about.why} Unit: {unit}." if unit and unit != "path" else entry.about.why
+    return f"{entry.about.why} Unit: {unit}." if unit and unit not in {"path", "date"} else entry.about.why
 
 
 def _value_type(entry: Entry) -> object:
@@ -68,6 +69,9 @@ def _value_type(entry: Entry) -> object:
     if about.choices:
         return _choice_type(about.choices, is_pluggable=about.pluggable)
     bounds = Field(ge=about.minimum, gt=about.above, le=about.maximum or _LARGEST)
+    if about.unit == "date":
+        schema = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]})
+        return Annotated[float, BeforeValidator(read_moment), bounds, schema]
     if about.unit == "bytes":
         schema = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": about.minimum}, {"type": "string"}]})
         return Annotated[int, BeforeValidator(read_size), bounds, schema]

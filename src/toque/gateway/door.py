@@ -24,7 +24,7 @@ from toque.wire.request import Request
 
 TIMEOUT_MS_MAX = 24 * 3600 * 1000
 
-_LOOKED_AT = frozenset({b"traceparent", b"x-toque-timeout-ms"})
+_LOOKED_AT = frozenset({b"traceparent", b"x-toque-timeout-ms", b"priority"})
 """Of the fields that may vary in a familiar head (`wire.request.SAYS_MORE` may not), those that an entry was made from."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -35,6 +35,7 @@ class Entry:
     """What the head of a request says, and the keys it was checked with. It stays true while these are the keys.
 
     `fields` are header fields for the replica, each with its CRLF; `urgency` is what a Priority field asks for.
+    At `until` the key has expired, by the fleet's clock.
     """
 
     keys: KeyRing
@@ -42,6 +43,7 @@ class Entry:
     fields: bytes
     timeout_s: float
     urgency: int | None
+    until: float
 
 
 class Door:
@@ -66,8 +68,13 @@ class Door:
         """
         head = request.head
         entry = head.notes
-        if not isinstance(entry, Entry) or entry.keys is not self._keys or not head.varied.isdisjoint(_LOOKED_AT):
-            head.notes = entry = self._enter(head.headers)
+        if (
+            not isinstance(entry, Entry)
+            or entry.keys is not self._keys
+            or now >= entry.until
+            or not head.varied.isdisjoint(_LOOKED_AT)
+        ):
+            head.notes = entry = self._enter(head.headers, now)
         caller = entry.caller
         reader = self._readers[path]
         try:
@@ -102,11 +109,11 @@ class Door:
         errand = Errand(ask, path, b"", request_id, caller.tenant, rank, caller.share, now, until)
         return self._complete(errand, caller, body, is_item=True)
 
-    def _enter(self, headers: Headers) -> Entry:
+    def _enter(self, headers: Headers, now: float) -> Entry:
         caller = self._keys.identify(headers)
         check_form(headers)
-        urgency = read_urgency(headers.get(b"priority"))
-        return Entry(self._keys, caller, _trace(headers), min(self._request_s, _timeout_s(headers)), urgency)
+        timeout_s, urgency = min(self._request_s, _timeout_s(headers)), read_urgency(headers.get(b"priority"))
+        return Entry(self._keys, caller, _trace(headers), timeout_s, urgency, now + self._keys.left_s(caller))
 
     def _complete(self, errand: Errand, caller: Caller, body: bytes, *, is_item: bool = False) -> Errand:
         """Add who may answer instead, and last of all what the limits of its key set aside for it. Raises `LimitedError`."""

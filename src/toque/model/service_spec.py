@@ -57,6 +57,14 @@ class KeySpec:
             "this machine is meant for this machine; models elsewhere that a request names itself are not concerned."
         ),
     )
+    former_sha256: str = setting(
+        "", Setting("Digest of the key that it took the place of; `toque key rotate` sets it.")
+    )
+    former_until: float = setting(
+        0.0,
+        Setting("Until when the former key is accepted too, so that clients have time to change.", "date", minimum=0),
+    )
+    expires_at: float = setting(0.0, Setting("From when on it is not accepted any more (0: never).", "date", minimum=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,13 @@ class ServiceSpec:
         "127.0.0.1:8081", Setting("Address and port of metrics and admin; loopback only. `off` for none.")
     )
     keys: tuple[KeySpec, ...] = ()
+    keys_file: str = setting(
+        "",
+        Setting(
+            "File of further keys, kept by `toque key`, which need not be there yet; with one, nobody passes without a key.",
+            "path",
+        ),
+    )
     limits: LimitSpec = field(default_factory=LimitSpec)
     overload: OverloadSpec = field(default_factory=OverloadSpec)
     records: RecordSpec = field(default_factory=RecordSpec)
