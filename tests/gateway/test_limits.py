@@ -166,7 +166,10 @@ async def test_an_item_of_a_batch_waits_for_the_next_day_and_knows_no_minutes() 
     body = json.dumps(SMALL).encode()
     limits = keys(requests_per_minute=1, in_flight_max=1, tokens_per_day=16)
     async with scene(answer_plainly, keys=limits) as story:
-        answers = [await story.gateway.inside.answer("alice", "/v1/chat/completions", body) for _ in range(3)]
+        answers = [
+            await story.gateway.inside.answer("alice", "/v1/chat/completions", body, lambda: None, lambda: None)
+            for _ in range(3)
+        ]
         assert [answer.status for answer in answers] == [200, 200, 429]
         assert (answers[2].is_capacity, answers[2].retry_after_s) == (True, 60.0)
         assert {ticket.service_class for ticket in story.fleet.tickets.values()} == {ServiceClass.BATCH}
