@@ -18,12 +18,14 @@ from toque.model.messages import (
     Event,
     Failed,
     Finished,
+    PressureMeasured,
     ReplicaFailed,
     ReplicaHealthy,
     ReplicaLoaded,
     ReplicaReady,
     ReplicaSpawned,
     ReplicaStopped,
+    ReplicaUnreachable,
     SpecChanged,
     Woke,
 )
@@ -63,6 +65,8 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             ageing_s=st.sampled_from([0.0, 5.0]),
             batch_share_ratio=st.sampled_from([0.0, 0.05, 0.5]),
             low_priority_share_ratio=st.sampled_from([0.0, 0.5]),
+            standing_s=st.sampled_from([0.0, 1.0, 10.0]),
+            standing_wait_s=st.sampled_from([0.1, 4.0]),
         ),
         batch=st.builds(
             BatchSpec,
@@ -223,6 +227,10 @@ class FleetMachine(RuleBasedStateMachine):
     def replica_word(self, choose: st.DataObject, kind: type[ReplicaSpawned]) -> None:
         self._happen(kind(self._replica(choose)))
 
+    @rule(choose=st.data())
+    def unreachable(self, choose: st.DataObject) -> None:
+        self._happen(ReplicaUnreachable(self._replica(choose), "its address cannot be reached"))
+
     @rule(choose=st.data(), cause=st.sampled_from(FailureCause))
     def die(self, choose: st.DataObject, cause: FailureCause) -> None:
         self._happen(ReplicaFailed(self._replica(choose), cause, "it died"))
@@ -241,6 +249,14 @@ class FleetMachine(RuleBasedStateMachine):
     @rule()
     def wake_early(self) -> None:
         self._happen(Woke())
+
+    @rule(
+        memory=st.sampled_from([0.5, 0.93, 0.955, 0.98]),
+        lag_s=st.sampled_from([0.0, 1.0]),
+        files=st.sampled_from([0.1, 0.95]),
+    )
+    def pressed(self, memory: float, lag_s: float, files: float) -> None:
+        self._happen(PressureMeasured(memory, lag_s, files))
 
     @precondition(lambda self: self.tickets > 10)
     @rule()

@@ -227,6 +227,20 @@ def test_more_capacity_starts_what_did_not_fit() -> None:
     assert starts(story.at(1.0, SpecChanged(FleetSpec((pool,), Resources(memory_bytes=8 * GIB))))) == [2]
 
 
+def test_a_shorter_grace_ends_before_a_longer_one_that_began_earlier() -> None:
+    def chat(maximum: int, drain_s_max: float) -> PoolSpec:
+        return replace(CHAT, slots=1, replicas=ReplicaBounds(1, maximum, drain_s_max=drain_s_max))
+
+    story = Story(replace(chat(3, 30.0), replicas=ReplicaBounds(3, 3, drain_s_max=30.0)))
+    story.ready(0.0, *starts(story.until(0.0)))
+    story.at(1.0, arrival(1), arrival(2), arrival(3))
+    reload(story, 2.0, chat(2, 30.0))
+    reload(story, 3.0, chat(1, 5.0))
+    assert reasons(story.until(31.0)) == [(2, "its grace is over")], "at 8 s"
+    assert reasons(story.until(32.0)) == [(3, "its grace is over")]
+    story.check_replay()
+
+
 def test_a_hosted_model_takes_a_new_address_without_a_gap() -> None:
     hosted = replace(CHAT, elastic=False)
     story = warm(hosted)

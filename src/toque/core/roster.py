@@ -3,6 +3,8 @@
 Law: counts, router and slots change here together, so that they cannot disagree.
 """
 
+from itertools import islice
+
 from toque.core.breaker import Breaker
 from toque.core.lifecycle import COMING, LIVE, Step, follow
 from toque.core.replica import Replica
@@ -15,7 +17,7 @@ from toque.model.view import ReplicaState
 class Roster:
     """Replicas by id. `ready`, `coming` and `doubted` make up `live`: what the pool's target counts, all but the leaving.
 
-    `barred` are those among `ready` whose breaker lets nothing through. `draining` is in the order in which they began to drain.
+    `barred` are those among `ready` whose breaker lets nothing through. `draining` is in the order in which their grace ends.
     `slots`: of all replicas that serve or soon will again.
     """
 
@@ -77,6 +79,13 @@ class Roster:
         self._count(replica, 1)
         self._router.place(replica)
         return True
+
+    def grant_grace(self, replica: Replica, until: float) -> None:
+        """Let one that has just begun to drain finish until then. After a reload with a shorter grace it may end before others."""
+        replica.drain_until = until
+        before = next(islice(reversed(self.draining.values()), 1, None), None)
+        if before is not None and before.drain_until > until:
+            self.draining = dict(sorted(self.draining.items(), key=lambda item: item[1].drain_until))
 
     def bar(self, replica: Replica) -> None:
         """Let the router know whether the breaker of a replica lets requests through now."""

@@ -94,7 +94,7 @@ class Supply:
     def drain(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
         """Send a ready (or doubted) replica nothing more; stop it at once if it has nothing."""
         self.roster.step(replica, Step.DRAINED, now)
-        replica.drain_until = now + self._spec.replicas.drain_s_max
+        self.roster.grant_grace(replica, now + self._spec.replicas.drain_s_max)
         self.stop_if_drained(replica, now, out, reason)
 
     def stop_if_drained(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
@@ -135,7 +135,7 @@ class Supply:
     def next_at(self) -> float:
         """When the back-off or a grace ends (inf: neither is running)."""
         at = inf
-        if self.roster.draining:  # whoever began first ends first
+        if self.roster.draining:
             at = next(iter(self.roster.draining.values())).drain_until
         if self.current < self.target and not self.shortage and not self._is_on_trial:
             at = min(at, self.restart.not_before)

@@ -121,7 +121,7 @@ def pool_for(question: Question, policy: str) -> PoolSpec:
     sizes = question.sizes
     pool = question.pool or PoolSpec(
         "model",
-        queue=QueueSpec(length_max=UNBOUNDED, wait_s_max=PATIENCE_S, cold_wait_s_max=PATIENCE_S),
+        queue=QueueSpec(length_max=UNBOUNDED, wait_s_max=PATIENCE_S, cold_wait_s_max=PATIENCE_S, standing_s=0.0),
         replicas=ReplicaBounds(drain_s_max=PATIENCE_S, startup_timeout_s=STARTUP_S_MAX),
         ejection=NEVER_EJECTED,
     )
