@@ -55,6 +55,11 @@ def test_tenants_and_classes_are_kept_and_further_columns_ignored(tmp_path: Path
     assert (interactive.tenant, interactive.service_class) == ("8", ServiceClass.INTERACTIVE)
 
 
+def test_a_trace_says_which_answers_are_wanted_whole(tmp_path: Path) -> None:
+    streamed, whole, unsaid = _read(tmp_path, "arrival_s,stream\n0,true\n1,false\n2,\n")
+    assert [one.is_whole for one in (streamed, whole, unsaid)] == [False, True, False]
+
+
 def test_priorities_and_shares_are_kept_and_missing_ones_are_usual(tmp_path: Path) -> None:
     plain, urgent = _read(tmp_path, "arrival_s,priority,share\n0,3,1\n1,0,2.5\n")
     assert plain == Arrival(0.0)

@@ -8,7 +8,8 @@ from toque.model.value import value
 class Arrival:
     """`at` is seconds since the workload began; lengths are in tokens; an empty `pool` is the fleet's first.
 
-    `priority` is 0 to 7, lower is sooner; `share` is the weight of its tenant.
+    `priority` is 0 to 7, lower is sooner; `share` is the weight of its tenant. `is_whole`: the answer is
+    wanted in one piece, and no stream.
     """
 
     at: float
@@ -19,3 +20,4 @@ class Arrival:
     pool: str = ""
     priority: int = PRIORITY
     share: float = 1.0
+    is_whole: bool = False

@@ -25,7 +25,7 @@ class Outside(Protocol):
         """Tell the core about a replica."""
         ...
 
-    def served(self, number: int, is_end: bool) -> None:  # noqa: FBT001 - a model's report, passed on as it is
+    def served(self, replica_id: int, number: int, is_end: bool) -> None:  # noqa: FBT001 - a model's report, passed on as it is
         """A request's first token or its end."""
         ...
 
@@ -91,7 +91,7 @@ class SimulatedDriver:
     def _ready(self, replica_id: int, factory: ReplicaFactory) -> None:
         if replica_id not in self._lives:  # stopped while it was coming
             return
-        life = Life(factory(), self._clock, self._outside.served)
+        life = Life(factory(), self._clock, partial(self._outside.served, replica_id))
         self._lives[replica_id] = life
         pace = self._faults.pace(self._chance)
         if pace != 1:

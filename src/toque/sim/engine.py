@@ -59,7 +59,8 @@ class Request:
     """One request under way. Times are virtual seconds; None: not yet.
 
     `refused` says why it got no answer, or only half of one (`lost` with its replica); empty for one that was served.
-    `fallback` is the pool that took it instead of the one it asked for; `preemptions` counts how often its slot was taken away.
+    `fallback` is the pool that took it instead of the one it asked for; `preemptions` counts how often its slot was taken away;
+    `second_id` is the other replica while it is hedged. Who wants an answer whole has its first token with its last.
     """
 
     arrival: Arrival
@@ -70,6 +71,7 @@ class Request:
     cold_start_s: float = 0.0
     fallback: str = ""
     preemptions: int = 0
+    second_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,27 +162,43 @@ class Simulation:
         for effect in effects:
             self._carry_out(effect)
 
-    def served(self, number: int, is_end: bool) -> None:  # noqa: FBT001 - a model's report, passed on as it is
-        """Note a request's first token, or end it."""
+    def served(self, replica_id: int, number: int, is_end: bool) -> None:  # noqa: FBT001 - a model's report, passed on as it is
+        """Note a request's first token, or end it; of two replicas the first to answer counts, and the other is let go."""
         request = self._requests[number]
         if not is_end:
-            request.first_at = self._clock.now
+            if not request.arrival.is_whole:
+                request.first_at = self._clock.now
             return
+        winner_id = 0
+        if request.second_id:
+            winner_id = replica_id
+            self._driver.leave(request.second_id if replica_id == request.replica_id else request.replica_id, number)
         self._end(number, request)
         ttft_s = (request.first_at or self._clock.now) - (request.dispatched_at or 0.0)
-        self.post(Finished(number, ttft_s, request.arrival.prompt_tokens, request.arrival.output_tokens))
+        arrival = request.arrival
+        self.post(Finished(number, ttft_s, arrival.prompt_tokens, arrival.output_tokens, winner_id))
 
     def lost(self, replica_id: int) -> None:
         """Fail what a replica took with it; what had not begun to answer may be tried again by the core."""
-        mine = [(n, r) for n, r in self._requests.items() if r.replica_id == replica_id]
+        mine = [(n, r) for n, r in self._requests.items() if replica_id in {r.replica_id, r.second_id}]
         for number, request in mine:
             began = request.first_at is not None
+            if request.second_id:
+                self._lose_one(number, request, replica_id)
+                continue
             if began:
                 request.refused = FailureKind.LOST.value
                 self._end(number, request)
             else:
                 request.dispatched_at, request.replica_id = None, 0
             self.post(Failed(number, FailureKind.LOST, began))
+
+    def _lose_one(self, number: int, request: Request, replica_id: int) -> None:
+        """One of the two replicas of a hedged request is gone: the other goes on."""
+        if replica_id == request.replica_id:
+            request.replica_id = request.second_id
+        request.second_id = 0
+        self.post(Failed(number, FailureKind.LOST, replica_id=replica_id))
 
     def _arrive(self, number: int, arrival: Arrival) -> None:
         self._requests[number] = Request(arrival)
@@ -193,6 +211,7 @@ class Simulation:
             arrival.service_class,
             arrival.tenant,
             self._ways.of(pool, may_leave=True),
+            arrival.output_tokens if arrival.is_whole else 0,
             priority=arrival.priority,
             prompt_tokens=arrival.prompt_tokens,
             share=arrival.share,
@@ -220,7 +239,10 @@ class Simulation:
                 self._requests[number].fallback = pool
             case StartReplica() | StopReplica() | ProbeReplica():
                 self._order(effect)
-            case EnterStage() | Hedge() | RecordDecision() | RecordBreaker():
+            case Hedge(number, replica_id):
+                self._requests[number].second_id = replica_id
+                self._begin(number, replica_id)
+            case EnterStage() | RecordDecision() | RecordBreaker():
                 pass
             case _:
                 assert_never(effect)
@@ -243,8 +265,10 @@ class Simulation:
         """Stop a request where it is: it has neither begun nor a replica."""
         request = self._requests[number]
         self._driver.leave(request.replica_id, number)
+        if request.second_id:
+            self._driver.leave(request.second_id, number)
         request.dispatched_at = request.first_at = None
-        request.replica_id = 0
+        request.replica_id = request.second_id = 0
         request.preemptions += 1
 
     def _dispatch(self, number: int, replica_id: int, cold_start_s: float) -> None:
@@ -252,4 +276,8 @@ class Simulation:
         request.dispatched_at = self._clock.now
         request.replica_id = replica_id
         request.cold_start_s = cold_start_s
-        self._driver.begin(replica_id, number, request.arrival.prompt_tokens, request.arrival.output_tokens)
+        self._begin(number, replica_id)
+
+    def _begin(self, number: int, replica_id: int) -> None:
+        arrival = self._requests[number].arrival
+        self._driver.begin(replica_id, number, arrival.prompt_tokens, arrival.output_tokens)

@@ -24,12 +24,14 @@ NAMES: Mapping[str, Sequence[str]] = {
     "class": ("class", "service_class", "service_tier"),
     "priority": ("priority",),
     "share": ("share",),
+    "stream": ("stream",),
     "duration": ("duration_ms",),
     "status": ("status",),
 }
 LOG_NAMES = frozenset({"created", "created_at", "duration_ms"})
 """Columns that only logs have: their lines come in the order of ends, not of arrivals."""
 INNER = ("request", "response", "body", "usage")
+WHOLE_WORDS = frozenset({"false", "0", "no"})
 BATCH_WORDS = frozenset({"batch", "flex"})
 TOKENS_MAX = 10_000_000
 SHARE_MAX = 1e6
@@ -191,6 +193,7 @@ def _arrival(row: _Row) -> Arrival:
         str(row.get("model", "")),
         _priority(row.get("priority", PRIORITY)),
         _share(row.get("share", 1.0)),
+        str(row.get("stream", "")).lower() in WHOLE_WORDS,
     )
 
 
