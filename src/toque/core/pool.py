@@ -84,7 +84,7 @@ class Pool:
         if ticket.deadline <= now:  # 1
             self.exits.refuse(ticket, RefusalReason.DEADLINE_EXCEEDED, now, out)
             return False
-        if self.exits.outlook.is_hopeless(now):  # 2
+        if roster.ready <= roster.barred and self.exits.outlook.is_hopeless(now):  # 2
             self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return True
         preempted = self.share.preempted

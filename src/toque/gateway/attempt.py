@@ -192,8 +192,12 @@ class PlainAttempt(Attempt):
         return status == 200 and self._is_answer(headers)
 
     def on_whole(self, body: bytes) -> None:
-        """It need not be held."""
-        self._answer(body)
+        """Answer in one piece."""
+        if body:
+            prompt_tokens, output_tokens = find_usage(body)
+            self.customer.answered_at_once(self.content_type, body, prompt_tokens, output_tokens)
+        else:
+            self.customer.failed(broken())
 
     def take(self, data: bytes) -> None:
         """Hold, or pass on what is too large to hold."""
@@ -219,10 +223,4 @@ class PlainAttempt(Attempt):
         if self.has_begun:
             self.customer.answered(*find_usage(self._first + b" " + self._last))
             return
-        self._answer(self._held[0] if len(self._held) == 1 else b"".join(self._held))
-
-    def _answer(self, body: bytes) -> None:
-        if body:
-            self.customer.answered_at_once(self.content_type, body, *find_usage(body))
-        else:
-            self.customer.failed(broken())
+        self.on_whole(self._held[0] if len(self._held) == 1 else b"".join(self._held))

@@ -64,7 +64,8 @@ class ClientOutlet(Outlet):
         connection = self._connection
         self.has_begun = True
         self.closes = closes = connection.is_last
-        connection.write(
+        write = connection.write
+        write(
             b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n%b\r\n%b"
             % (content_type, self._request_id, fields, len(body), b"connection: close\r\n" if closes else b"", body)
         )
@@ -104,7 +105,7 @@ class ClientOutlet(Outlet):
         """The body is complete."""
         if self._is_chunked:
             self._connection.write(b"0\r\n\r\n")
-        self._connection.finish(closes=self.closes)
+        self._connection.finish(closes=self.closes or self._connection.is_last)
 
     def leave(self) -> None:
         """The client left: there is nobody to write to."""

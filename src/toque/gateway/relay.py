@@ -55,7 +55,6 @@ class Relay:
         self._around = around
         self._errand = errand
         self._outlet = outlet
-        self.pass_on = outlet.write  # called once a chunk
         self._ticket_id = around.fleet.next_ticket_id()
         self._attempt: Attempt | Race | None = None
         self._attempts = 0
@@ -64,7 +63,7 @@ class Relay:
         self._queue_wait_s = self._cold_start_s = self._sent_at = 0.0
         self._moved_at = 0.0  # when something of the answer was last seen to come; before that as `_sent_at`
         self._first_at = 0.0  # when bytes of an answer first went to the client; 0: none did
-        self._heartbeat_at = errand.arrived_at + around.limits.heartbeat_s
+        self._heartbeat_at = 0.0  # 0: it depends on the limits, and few wait that long
         self._is_paused = False
         self._last_error: ToqueError | None = None
 
@@ -92,8 +91,8 @@ class Relay:
             return
         if errand.misfit is not None:
             around.fleet.post(Failed(self._ticket_id, FailureKind.DENIED))
-            return
-        self._attempt = self._send(upstream, now)
+        else:
+            self._attempt = self._send(upstream, now)
 
     def seconded(self, replica_id: int) -> None:
         """The first replica is slow to answer: this one is asked too, and whoever answers first counts."""
@@ -122,7 +121,7 @@ class Relay:
             error = self._last_error
         error.message += tell_fallback(fallback)
         self._outlet.fail(error)
-        self._record(error.status, error.code)
+        self._record(self._around.fleet.now(), error.status, error.code)
 
     def _send(self, upstream: Upstream, now: float) -> Attempt:
         errand = self._errand
@@ -135,19 +134,22 @@ class Relay:
     def begin(self, content_type: bytes, length: int | None) -> None:
         """The answer begins; a held stream has its head already."""
         self._first_at = self._around.fleet.now()
-        if not self._outlet.has_begun:
-            self._outlet.begin(content_type, length, self._told_fields())
+        outlet = self._outlet
+        self.pass_on = outlet.write  # called once a chunk
+        if not outlet.has_begun:
+            outlet.begin(content_type, length, self._told_fields())
 
     def answered(self, prompt_tokens: int, output_tokens: int) -> None:
         """The answer is complete."""
         self._outlet.end()
-        self._finished(prompt_tokens, output_tokens)
+        self._finished(self._around.fleet.now(), prompt_tokens, output_tokens)
 
     def answered_at_once(self, content_type: bytes, body: bytes, prompt_tokens: int, output_tokens: int) -> None:
         """The whole answer is here."""
-        self._first_at = self._around.fleet.now()
+        clock = self._around.fleet.now
+        self._first_at = now = clock()
         self._outlet.answer(content_type, self._told_fields(), body)
-        self._finished(prompt_tokens, output_tokens)
+        self._finished(now, prompt_tokens, output_tokens)
 
     def failed(self, verdict: Verdict) -> None:
         """The attempt came to nothing.
@@ -183,7 +185,7 @@ class Relay:
         self._drop_attempt()
         self._outlet.leave()
         self._around.fleet.post(Abandoned(self._ticket_id))
-        self._record(CLIENT_LEFT, "abandoned")
+        self._record(self._around.fleet.now(), CLIENT_LEFT, "abandoned")
 
     def pause_writing(self) -> None:
         """The client reads slowly: let the replica wait."""
@@ -215,11 +217,11 @@ class Relay:
 
     # ---- its own
 
-    def _finished(self, prompt_tokens: int, output_tokens: int) -> None:
+    def _finished(self, now: float, prompt_tokens: int, output_tokens: int) -> None:
         self._attempt = None  # they hold each other: parted, both are freed without a collector
         ttft_s = self._first_at - self._sent_at
         self._around.fleet.post(Finished(self._ticket_id, ttft_s, prompt_tokens, output_tokens, self._left_with_id))
-        self._record(200, "ok", prompt_tokens, output_tokens)
+        self._record(now, 200, "ok", prompt_tokens, output_tokens)
 
     def _watch(self, attempt: Attempt | Race, now: float) -> None:
         """See whether the attempt moves.
@@ -243,7 +245,8 @@ class Relay:
 
     def _keep_company(self, now: float) -> None:
         """Send a held stream its head and then comment lines, so that nobody on the way takes it for dead."""
-        if self._errand.ask.streams and now >= self._heartbeat_at:
+        due_at = self._heartbeat_at or self._errand.arrived_at + self._around.limits.heartbeat_s
+        if self._errand.ask.streams and now >= due_at:
             self._heartbeat_at = now + HEARTBEAT_EACH_S
             if not self._outlet.has_begun:
                 self._outlet.begin(EVENT_STREAM, None, b"")
@@ -261,18 +264,17 @@ class Relay:
     def _end_with(self, error: ToqueError, event: Event) -> None:
         self._outlet.fail(error)
         self._around.fleet.post(event)
-        self._record(error.status, error.code)
+        self._record(self._around.fleet.now(), error.status, error.code)
 
     def _told_fields(self) -> bytes:
         errand = self._errand
         fallback, answer_s = errand.ask.model if errand.asked else "", self._first_at - errand.arrived_at
         return told_fields(self._replica_id, self._queue_wait_s, answer_s, self._cold_start_s, fallback)
 
-    def _record(self, status: int, outcome: str, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
+    def _record(self, now: float, status: int, outcome: str, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
         errand, around, first_at = self._errand, self._around, self._first_at
         ask, arrived_at = errand.ask, errand.arrived_at
-        # By position, in the order of the fields: names cost three times as much. Times to the microsecond: clocks differ
-        # by tiny fractions that nobody wants to read.
+        # By position: names cost three times as much. Times to the microsecond: nobody wants to read smaller fractions.
         served = Served(
             errand.request_id.decode(),
             "/v1" + errand.path,
@@ -287,7 +289,7 @@ class Relay:
             ask.streams,
             int(self._queue_wait_s * 1e6 + 0.5) / 1000,
             int((first_at - arrived_at) * 1e6 + 0.5) / 1000 if first_at else 0.0,
-            int((around.fleet.now() - arrived_at) * 1e6 + 0.5) / 1000,
+            int((now - arrived_at) * 1e6 + 0.5) / 1000,
             prompt_tokens,
             output_tokens,
             errand.asked,

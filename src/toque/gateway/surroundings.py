@@ -63,5 +63,6 @@ class Surroundings:
     def record(self, served: Served) -> None:
         """Count a request that has ended, and write its line."""
         self.metrics.count(served)
-        if self.access is not None:
-            self.access.write(served)
+        access = self.access
+        if access is not None:
+            access.write(served)

@@ -24,8 +24,14 @@ def json_line(at: float, served: Served) -> bytes:
 
 def line_of(at: float, encoded: bytes) -> bytes:
     """Put a time in front of the fields of an encoded JSON object, and end the line."""
-    second = int(at)
-    return b'{"time":"%b.%03d+00:00",%b\n' % (_to_the_second(second), int((at - second) * 1000), encoded[1:])
+    return b"%b%b\n" % (_beginning(int(at * 1000)), encoded[1:])
+
+
+@lru_cache(maxsize=2)
+def _beginning(at_ms: int) -> bytes:
+    """The same for all lines of one millisecond; where the load counts there are many."""
+    second, ms = divmod(at_ms, 1000)
+    return b'{"time":"%b.%03d+00:00",' % (_to_the_second(second), ms)
 
 
 @lru_cache(maxsize=2)

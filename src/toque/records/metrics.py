@@ -69,12 +69,16 @@ class ModelMetrics:
         self.by_outcome[key] = self.by_outcome.get(key, 0) + 1
         if not attempts:
             return
-        self.queue_wait.observe(served.queue_wait_ms * 1e-3)
+        queue_wait, queue_wait_s = self.queue_wait, served.queue_wait_ms * 1e-3
+        queue_wait.counts[bisect_left(SECONDS, queue_wait_s)] += 1  # as `observe` does, without a call
+        queue_wait.total += queue_wait_s
         if attempts > 1:
             self.retries += attempts - 1
         if outcome != "ok":
             return
-        self.duration.observe(served.duration_ms * 1e-3)
+        duration, duration_s = self.duration, served.duration_ms * 1e-3
+        duration.counts[bisect_left(SECONDS, duration_s)] += 1
+        duration.total += duration_s
         self.prompt_tokens += served.prompt_tokens
         self.output_tokens += served.output_tokens
         if served.stream:

@@ -54,7 +54,8 @@ class Actuator:
     def __init__(self, report: Callable[[Event], None], ordered: Callable[[str, int], None]) -> None:
         self._report = report
         self._ordered = ordered
-        self._waiters: dict[int, Waiter] = {}
+        self.waiters: dict[int, Waiter] = {}
+        """Who waits for which ticket, or has its slot. Whoever hands a ticket in enters it, and strikes it at its end."""
         self._drivers: Mapping[str, tuple[Driver, ModelSpec]] = {}
         self._driver_of: dict[int, Driver] = {}
         self._staged: Callable[[EnterStage], None] = lambda _: None
@@ -67,14 +68,6 @@ class Actuator:
         """Learn whom to tell of a stage of overload."""
         self._staged = staged
 
-    def expect(self, ticket_id: int, waiter: Waiter) -> None:
-        """Remember who waits for a ticket."""
-        self._waiters[ticket_id] = waiter
-
-    def forget(self, ticket_id: int) -> None:
-        """The ticket ended: nobody waits any more."""
-        self._waiters.pop(ticket_id, None)
-
     def driver_of(self, replica_id: int) -> Driver | None:
         """Return the driver that runs a replica; None for one that is gone."""
         return self._driver_of.get(replica_id)
@@ -83,7 +76,7 @@ class Actuator:
         """Do one effect."""
         match effect:
             case Dispatch():  # no pattern takes its fields out: that costs 0.2 us
-                self._waiters[effect.ticket_id].granted(effect.replica_id, effect.cold_start_s)
+                self.waiters[effect.ticket_id].granted(effect.replica_id, effect.cold_start_s)
             case Hedge() | Preempt() | Refuse() | Divert():
                 self._tell(effect)
             case StartReplica() | StopReplica() | ProbeReplica():
@@ -98,13 +91,13 @@ class Actuator:
     def _tell(self, effect: Hedge | Preempt | Refuse | Divert) -> None:
         match effect:
             case Hedge(ticket_id, replica_id):
-                self._waiters[ticket_id].seconded(replica_id)
+                self.waiters[ticket_id].seconded(replica_id)
             case Preempt(ticket_id):
-                self._waiters[ticket_id].preempted()
+                self.waiters[ticket_id].preempted()
             case Refuse(ticket_id, reason, retry_after_s, fallback):
-                self._waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
+                self.waiters.pop(ticket_id).refused(reason, retry_after_s, fallback)
             case Divert(ticket_id, pool, cause):
-                self._waiters[ticket_id].diverted(pool, cause)
+                self.waiters[ticket_id].diverted(pool, cause)
             case _:
                 assert_never(effect)
 

@@ -98,7 +98,7 @@ class Controller:
 
     def submit(self, ticket: Ticket, waiter: Waiter) -> None:
         """Hand a ticket in; `waiter` learns what becomes of it, perhaps before this returns."""
-        self._actuator.expect(ticket.id, waiter)
+        self._actuator.waiters[ticket.id] = waiter
         self.post(Arrived(ticket))
 
     def post(self, event: Event) -> None:
@@ -152,14 +152,15 @@ class Controller:
     # ---- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, event: Event) -> None:
-        now = self.now()
+        clock = self.now
+        now = clock()
         effects = self._fleet.handle(event, now)
         self._journal.record(now, event, effects)
         match event:
             case Arrived():  # first, for half of all events are of this kind
                 pass
             case Finished() | Abandoned() | Failed(began=True):
-                self._actuator.forget(event.ticket_id)
+                self._actuator.waiters.pop(event.ticket_id, None)
             case ReplicaFailed() | ReplicaStopped():
                 self._actuator.gone(event.replica_id)
             case _:

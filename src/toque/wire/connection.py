@@ -4,6 +4,7 @@ Law: aborting a call closes its socket at once, at every stage; nothing of an an
 """
 
 import asyncio
+from operator import eq
 from typing import Protocol, TypeAlias, cast
 
 import httptools
@@ -64,7 +65,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, home: Home) -> None:
         self._home = home
         self._parser = httptools.HttpResponseParser(self)
-        self._familiar: FamiliarHead[AnswerHead] = FamiliarHead()
+        self._familiar: FamiliarHead[AnswerHead] = FamiliarHead(is_equal=eq)
         self._transport: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
         self._call: Call | None = None

@@ -6,7 +6,7 @@ content-length and the plain texts of fields that only carry a text; it is follo
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Generic, TypeVar
 
@@ -49,9 +49,13 @@ class FamiliarHead(Generic[Meaning]):
     `varying` are the fields whose texts are not those of the known head; who takes its meaning takes their texts too.
     """
 
-    __slots__ = ("_bytes_max", "_form", "_known", "_patience", "meaning", "varying")
+    __slots__ = ("_bytes_max", "_form", "_is_equal", "_known", "_patience", "meaning", "varying")
 
-    def __init__(self, bytes_max: int = HEAD_BYTES_MAX) -> None:
+    def __init__(
+        self, bytes_max: int = HEAD_BYTES_MAX, is_equal: Callable[[bytes, bytes], bool] = compare_digest
+    ) -> None:
+        """`is_equal` compares in constant time, for a head may hold a key; one of an answer need not."""
+        self._is_equal = is_equal
         self._bytes_max = min(bytes_max, HEAD_BYTES_MAX)
         self.meaning: Meaning | None = None
         self.varying: tuple[Varying, ...] = ()
@@ -60,15 +64,13 @@ class FamiliarHead(Generic[Meaning]):
         self._form = b""  # what is known, with %d for the length
 
     def body_of(self, message: bytes) -> bytes | None:
-        """Return the body if `message` is the known head and its whole body; else None.
-
-        A head may hold a key, so it is compared in constant time.
-        """
+        """Return the body if `message` is the known head and its whole body; else None."""
+        is_equal = self._is_equal
         begin = message.find(b"\r\n\r\n", 0, self._bytes_max) + 4
         head = message[:begin]
         for field in self.varying:
             head = field.restore(head)
-        if compare_digest(head, self._form % (len(message) - begin)):
+        if is_equal(head, self._form % (len(message) - begin)):
             self._patience = PATIENCE
             return message[begin:]
         return None

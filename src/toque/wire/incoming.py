@@ -120,11 +120,11 @@ class Incoming(asyncio.Protocol):
         name = self._transport.get_extra_info("peername")
         return str(name[0]) if name else ""
 
-    def finish(self, *, closes: bool = False) -> None:
-        """The answer is complete: go on with the next request, or close after the last."""
+    def finish(self, *, closes: bool | None = None) -> None:
+        """The answer is complete: go on with the next request, or close after the last (None: if this was the last)."""
         self._is_busy = False
         self._exchange = None
-        if closes or self.is_last:
+        if self.is_last if closes is None else closes:
             self._close_or_linger()
         else:
             self._since = self._host.now

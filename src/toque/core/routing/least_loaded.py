@@ -21,14 +21,15 @@ class LeastLoaded:
 
     def place(self, replica: Replica) -> None:
         """Put a replica where its load and state say; call it after every change of either."""
-        replica_id, load, shelves = replica.id, replica.in_flight, self._shelves
-        earlier = self._shelf_of.pop(replica_id, None)
-        if earlier is not None:
+        replica_id, load, shelves, shelf_of = replica.id, replica.in_flight, self._shelves, self._shelf_of
+        if replica_id in shelf_of:
+            earlier = shelf_of[replica_id]
             shelf = shelves[earlier]
             del shelf[replica_id]
             if not shelf:
                 self._mask ^= 1 << earlier
         if load >= replica.slots or replica.state is not READY or replica.is_barred:
+            shelf_of.pop(replica_id, None)
             return
         if load >= len(shelves):
             shelves.extend(OrderedDict() for _ in range(replica.slots))
@@ -36,7 +37,7 @@ class LeastLoaded:
         if not shelf:
             self._mask |= 1 << load
         shelf[replica_id] = replica
-        self._shelf_of[replica_id] = load
+        shelf_of[replica_id] = load
 
     def remove(self, replica: Replica) -> None:
         """Take a replica off its shelf, if it is on one."""
