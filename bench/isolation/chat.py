@@ -21,7 +21,7 @@ slots = {SLOTS}
 options = {{ ttft_s = 0.05, token_gap_s = 0.01, tokens = 20 }}
 replicas = {{ minimum_warm = 1, maximum = 1 }}
 """
-ENGINE_SLOTS, ENGINE_THREADS, ENGINE_CONTEXT = 4, 2, 1024
+ENGINE_SLOTS, ENGINE_THREADS, ENGINE_CONTEXT = 4, 1, 1024
 EMBEDDED = f"""
 [models.chat]
 source = "embedded"
@@ -72,7 +72,7 @@ def on_fakes(folder: Path, *, quick: bool) -> Mapping[str, object]:
     with serving(FAKE, folder) as service:
         alone_per_s = batch_alone(service, 2.0 if quick else 10.0, words=20, tokens_max=20)
         sides = contrast(service, load, rounds, words=20, tokens_max=20)
-        preempted = service.counted("toque_preempted_total")
+        preempted = service.counted("toque_preemptions_total")
     return {
         "interactive_requests": sum(map(len, sides.quiet)) + sum(map(len, sides.busy)),
         **compare(sides),
