@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from chat import FAKE, LOAD_RATIO, SLOTS, Load, Sides, compare
+from chat import FAKE, FAKE_S, LOAD_RATIO, SLOTS, Load, Sides, compare
 from served import Service, backlog, serving, until
 
 LINES = 50_000
@@ -46,8 +46,8 @@ class Memory:
 def million(folder: Path, *, quick: bool) -> Mapping[str, object]:
     """Take in the backlog, then talk beside it."""
     files, lines = (2, 1_000) if quick else (FILES, LINES)
-    rounds, seconds = (1, 4.0) if quick else (3, 20.0)
-    load = Load(LOAD_RATIO * SLOTS / 0.24, seconds, words=20, tokens_max=20)
+    rounds, seconds = (1, 4.0) if quick else (5, 10.0)
+    load = Load(LOAD_RATIO * SLOTS / FAKE_S, seconds, words=20, tokens_max=20)
     with serving(FAKE, folder) as service:
         memory = Memory(service)
         with memory.watched():

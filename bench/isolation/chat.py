@@ -13,14 +13,16 @@ from pathlib import Path
 from clients import Asked, Door, crowd, poisson, quantile, talker
 from served import Service, backlog, engine, serving, until
 
-SLOTS = 8
+SLOTS = 16
 FAKE = f"""
 [models.chat]
 agent = "fake"
-slots = {SLOTS}
+slots = {SLOTS // 2}
 options = {{ ttft_s = 0.05, token_gap_s = 0.01, tokens = 20 }}
-replicas = {{ minimum_warm = 1, maximum = 1 }}
+replicas = {{ minimum_warm = 2, maximum = 2 }}
 """
+FAKE_S = 0.05 + 19 * 0.01
+"""What the fake model takes for an answer."""
 ENGINE_SLOTS, ENGINE_THREADS, ENGINE_CONTEXT = 4, 1, 1024
 EMBEDDED = f"""
 [models.chat]
@@ -65,10 +67,9 @@ class Sides:
 
 
 def on_fakes(folder: Path, *, quick: bool) -> Mapping[str, object]:
-    """Measure on a fake model of eight slots."""
-    rounds, seconds = (1, 4.0) if quick else (5, 20.0)
-    took_s = 0.05 + 19 * 0.01
-    load = Load(LOAD_RATIO * SLOTS / took_s, seconds, words=20, tokens_max=20)
+    """Measure on a fake model of two replicas, sixteen slots in all."""
+    rounds, seconds = (1, 4.0) if quick else (8, 10.0)
+    load = Load(LOAD_RATIO * SLOTS / FAKE_S, seconds, words=20, tokens_max=20)
     with serving(FAKE, folder) as service:
         alone_per_s = batch_alone(service, 2.0 if quick else 10.0, words=20, tokens_max=20)
         sides = contrast(service, load, rounds, words=20, tokens_max=20)
@@ -122,7 +123,7 @@ def contrast(service: Service, load: Load, rounds: int, *, words: int, tokens_ma
 
 def saturate(service: Service, words: int, tokens_max: int, seconds: int) -> str:
     """Submit more than can be done in so many seconds, and return the batch once it moves."""
-    batch_id = service.submit(service.upload(backlog(500 + 60 * seconds, words, tokens_max)))
+    batch_id = service.submit(service.upload(backlog(500 + 100 * seconds, words, tokens_max)))
     until(lambda: service.completed([batch_id]) > 0)
     return batch_id
 
