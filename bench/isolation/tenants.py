@@ -1,6 +1,6 @@
 """Ten tenants of unequal appetite on one model, all of them wanting more than their share.
 
-Law: what a tenant got is the tokens its clients received within the window; every one could have used more.
+Law: what a tenant got is the tokens served for it within the window, its prompts and its answers; every one could have used more.
 """
 
 import asyncio
@@ -22,6 +22,9 @@ slots = 8
 options = { ttft_s = 0.01, token_gap_s = 0.005, tokens = 40 }
 replicas = { minimum_warm = 1, maximum = 1 }
 """
+PROMPT_WORDS = 10
+PROMPT_TOKENS = PROMPT_WORDS + 2
+"""To the fake model a word is a token; two more say which story it is."""
 WARM_UP_S = 2.0
 
 
@@ -34,12 +37,15 @@ def fairness(folder: Path, *, quick: bool) -> Mapping[str, object]:
     ]
     with serving(SETTINGS + "".join(tables), folder) as service:
         served = asyncio.run(_serve([Door(service.url, key) for key in keys], 4.0 if quick else 30.0))
-    tokens = [sum(one.tokens for one in asked) for asked in served]
-    appetites = [clients * TOKENS[number % 2] for number, clients in enumerate(CLIENTS)]
+    answered = [sum(one.tokens for one in asked) for asked in served]
+    tokens = [sum(one.tokens + PROMPT_TOKENS for one in asked) for asked in served]
+    appetites = [clients * (TOKENS[number % 2] + PROMPT_TOKENS) for number, clients in enumerate(CLIENTS)]
     return {
         "clients": ", ".join(map(str, CLIENTS)),
         "tokens_served": ", ".join(map(str, tokens)),
+        "answers_served": ", ".join(str(len(asked)) for asked in served),
         "jain": jain(tokens),
+        "jain_of_the_answers_tokens_alone": jain(answered),
         "jain_in_order_of_arrival": jain(appetites),
         "not_answered": sum(not one.is_whole for asked in served for one in asked),
     }
@@ -61,7 +67,7 @@ async def _serve(doors: list[Door], seconds: float) -> list[list[Asked]]:
 
     async with asyncio.TaskGroup() as group:
         for number, door in enumerate(doors):
-            asking = talker(door, 10, TOKENS[number % 2], number * 100_000)
+            asking = talker(door, PROMPT_WORDS, TOKENS[number % 2], number * 100_000)
             group.create_task(crowd(CLIENTS[number], ends, keeping(number, asking)))
         await asyncio.sleep(WARM_UP_S)
         is_warm.set()
