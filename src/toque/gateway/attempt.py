@@ -9,7 +9,7 @@ from typing import Protocol
 
 from toque.gateway.events import EventStream, StreamFaultError, find_usage
 from toque.gateway.identity import is_from_another
-from toque.gateway.outlet import EVENT_STREAM
+from toque.gateway.outlet import EVENT_STREAM, Write
 from toque.gateway.verdict import ERROR_BYTES_MAX, Verdict, broken, judge, lost, stranger
 from toque.model.ticket import FailureKind
 from toque.wire.client import Call, Headers
@@ -21,8 +21,11 @@ SCAN_BYTES = 4096
 class Customer(Protocol):
     """Whoever wanted the answer (a relay)."""
 
-    def begin(self, content_type: bytes, length: int | None) -> None:
-        """An answer begins; `length` None: nobody knows how long it will be."""
+    def begin(self, content_type: bytes, length: int | None) -> Write | None:
+        """An answer begins; `length` None: nobody knows how long it will be.
+
+        Returns what passes on bytes that are framed as whole chunks, once others were passed on; None: the client takes none.
+        """
         ...
 
     def pass_on(self, data: bytes) -> None:
@@ -113,7 +116,7 @@ class Attempt(Call):
 class StreamAttempt(Attempt):
     """An answer in server-sent events: whole events are passed on as they come."""
 
-    __slots__ = ("_events", "_model")
+    __slots__ = ("_events", "_familiar", "_model", "_pass_chunks")
 
     content_type = b"text/event-stream"
 
@@ -121,7 +124,18 @@ class StreamAttempt(Attempt):
         """`model`: the name that its events must carry (empty: any)."""
         super().__init__(customer)
         self._events = EventStream(keeps_usage=keeps_usage)
+        self._familiar = self._events.familiar
+        self._pass_chunks: Write | None = None
         self._model = model
+
+    def takes_chunks(self, data: bytes) -> bool:
+        """Pass familiar chunks on as they are: almost all of a stream, once it has begun."""
+        pass_chunks = self._pass_chunks
+        if pass_chunks is None or not self._familiar.match(data):
+            return False
+        self.moved = True
+        pass_chunks(data)
+        return True
 
     def take(self, data: bytes) -> None:
         """Pass whole events on."""
@@ -163,7 +177,7 @@ class StreamAttempt(Attempt):
 
     def _begin(self) -> None:
         self.has_begun = True
-        self.customer.begin(EVENT_STREAM, None)
+        self._pass_chunks = self.customer.begin(EVENT_STREAM, None)
 
     def _pass_on(self, data: bytes) -> None:
         if not self.has_begun:

@@ -3,6 +3,7 @@
 Law: as of any relay; and once bytes of the answer go to the client the core is told, for then it cannot be put back.
 """
 
+from toque.gateway.outlet import Write
 from toque.gateway.relay import Relay
 from toque.model.messages import Began
 from toque.model.ticket import RefusalReason
@@ -28,7 +29,7 @@ class BatchRelay(Relay):
         self._drop_attempt()
         super().refused(reason, retry_after_s, fallback)
 
-    def begin(self, content_type: bytes, length: int | None) -> None:
+    def begin(self, content_type: bytes, length: int | None) -> Write | None:
         """The answer begins."""
         self._around.fleet.post(Began(self._ticket_id))
-        super().begin(content_type, length)
+        return super().begin(content_type, length)

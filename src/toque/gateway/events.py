@@ -10,30 +10,29 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from toque.gateway.familiar import UNREADABLE, FamiliarChunks, are_ordinary
+
 EVENT_BYTES_MAX = 2**20
 """An unfinished event at most."""
 
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,12})')
 _OUTPUT = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,12})')
-_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_EMPTY = re.compile(rb"\[\s*\]")
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _MARKS = (b"\r\n\r\n", b"\n\n", b"\r\r")
 _BOUNDARY = re.compile(b"|".join(_MARKS))
+_BOUNDARY_LF = re.compile(b"\n\n")  # five times as fast
 _FIELD = re.compile(rb"[^\r\n]+")
-
-
-class _Ordinary(msgspec.Struct, gc=False):
-    """An event with nothing to look at: decoding fails where it has usage or an error, or is no JSON."""
-
-    usage: None = None
-    error: None = None
+_DONE = b"[DONE]"
+_NULL = msgspec.Raw(b"null")
 
 
 class _Chunk(msgspec.Struct, gc=False):
-    """What is looked for in any other event."""
+    """What is looked for in an event that is not ordinary."""
 
-    usage: dict[str, msgspec.Raw] | None = None
+    usage: msgspec.Raw = _NULL
+    choices: msgspec.Raw = _NULL
     error: dict[str, msgspec.Raw] | str | None = None
 
 
@@ -48,10 +47,7 @@ class _Usage(msgspec.Struct, gc=False):
 
 
 _decode_usage = msgspec.json.Decoder(_Usage).decode
-_prove = msgspec.json.Decoder(_Ordinary).decode
-_prove_lines = msgspec.json.Decoder(_Ordinary).decode_lines
 _decode = msgspec.json.Decoder(_Chunk).decode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class StreamFaultError(Exception):
@@ -70,35 +66,29 @@ class StreamFaultError(Exception):
 class EventStream:
     """Feed it body bytes, pass on what it returns; at the end ask whether the answer was whole."""
 
-    __slots__ = ("_has_finished", "_held", "_keeps_usage", "_tail", "output_tokens", "prompt_tokens")
+    __slots__ = ("_has_finished", "_held", "_keeps_usage", "_tail", "familiar", "output_tokens", "prompt_tokens")
 
     def __init__(self, *, keeps_usage: bool) -> None:
         self.prompt_tokens = 0
         self.output_tokens = 0
+        self.familiar = FamiliarChunks()
+        """What it matches need not be fed: that passes as it is."""
         self._keeps_usage = keeps_usage
         self._held = b""  # the unfinished event
-        self._tail = b""  # the last events passed on
+        self._tail = b""  # the last events passed on that were not familiar
         self._has_finished = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return what goes to the client. Raises `StreamFaultError`.
-
-        Almost every read holds whole events, each on one line with neither usage nor error. Decoding those (0.3 us each)
-        takes little more than searching them for these two words, and proves that the client can read them.
-        """
+        """Return what goes to the client. Raises `StreamFaultError`."""
         if self._held:
             data = self._held + data
             self._held = b""
         if not data.endswith(b"\n\n"):
             data = self._hold_back(data)
-        try:
-            if not data.isascii():
-                data.decode()  # msgspec does not look into the texts that it passes over
-            if data.find(b"\n") == len(data) - 2:
-                _prove(data[6:])
-            else:
-                _prove_lines(b"".join(data.split(b"data: ")))  # a third faster than replace(), CPython 3.11
-        except _UNREADABLE:
+        if are_ordinary(data):
+            if not self._held:
+                self.familiar.learn(data)
+        else:
             data = self._read(data)
         if data:
             self._tail = data
@@ -115,10 +105,11 @@ class EventStream:
 
     def is_done(self) -> bool:
         """Whether the last event was `[DONE]`."""
-        return self._tail.rstrip().endswith(b"[DONE]")
+        return self._tail.rstrip().endswith(_DONE)
 
     def _hold_back(self, data: bytes) -> bytes:
-        """Cut off the unfinished event at the end and keep it for the next read."""
+        """Cut off the unfinished event at the end and keep it for the next read, which begins with no whole event then."""
+        self.familiar.forget()
         end = max((data.rfind(mark) + len(mark) for mark in _MARKS if mark in data), default=0)
         self._held = data[end:]
         if len(self._held) > EVENT_BYTES_MAX:
@@ -127,43 +118,44 @@ class EventStream:
 
     def _read(self, data: bytes) -> bytes:
         """Look at whole events one by one; return them without what the client did not ask for."""
-        has_usage = [chunk.usage is not None for chunk in _read_each(data)]
-        return self._take_usage(data) if any(has_usage) else data
+        kept, start = [], 0
+        for event, chunk in _read_each(data):
+            if chunk.usage != _NULL and self._takes_out(bytes(chunk.usage), chunk, data):
+                kept.append(data[start : event.start])
+                start = event.stop
+        return b"".join(kept) + data[start:] if start else data
 
-    def _take_usage(self, data: bytes) -> bytes:
-        """Read the counts; take the event out if it has nothing else and the client did not ask for it."""
-        found = _USAGE.search(data)
-        if found is None:  # it is no object
-            return data
-        self._has_finished = self._has_finished or _FINISHED.search(self._tail + data) is not None
-        self.prompt_tokens, self.output_tokens = count_tokens(data, found.end())
-        if self._keeps_usage:
-            return data
-        start = max((match.end() for match in _BOUNDARY.finditer(data, 0, found.start())), default=0)
-        after = _BOUNDARY.search(data, found.end())
-        end = after.end() if after is not None else len(data)
-        return data[:start] + data[end:] if _NO_CHOICES.search(data, start, end) else data
+    def _takes_out(self, usage: bytes, chunk: _Chunk, data: bytes) -> bool:
+        """Read the counts; say whether the event has nothing else and the client did not ask for it."""
+        if not usage.startswith(b"{"):
+            return False
+        if not (self._has_finished or data.endswith(b"[DONE]\n\n")):
+            self._has_finished = _FINISHED.search(self._tail + data) is not None
+        self.prompt_tokens, self.output_tokens = _read_usage(usage)
+        return not self._keeps_usage and _EMPTY.fullmatch(chunk.choices) is not None
 
 
-def _read_each(data: bytes) -> Iterator[_Chunk]:
+def _read_each(data: bytes) -> Iterator[tuple[slice, _Chunk]]:
     """Read whole events one by one. Raises `StreamFaultError` at the first that cannot be read, or tells an error."""
     start = 0
-    for boundary in _BOUNDARY.finditer(data):
+    for boundary in (_BOUNDARY if b"\r" in data else _BOUNDARY_LF).finditer(data):
         text = _text(data[start : boundary.start()])
-        if text not in {b"", b"[DONE]"}:
+        if text and text != _DONE:
             try:
-                text.decode()
+                text.decode()  # msgspec does not look into the texts that it passes over
                 chunk = _decode(text)
-            except _UNREADABLE:
+            except UNREADABLE:
                 raise StreamFaultError(data[:start]) from None
             if chunk.error is not None:
                 raise StreamFaultError(data[:start], _status(chunk.error), text)
-            yield chunk
+            yield slice(start, boundary.end()), chunk
         start = boundary.end()
 
 
 def _text(event: bytes) -> bytes:
     """The data of one event, its lines joined by LF."""
+    if event.startswith(b"data: ") and b"\n" not in event and b"\r" not in event:
+        return event[6:].strip()
     lines = [line[5:].removeprefix(b" ") for line in _FIELD.findall(event) if line.startswith(b"data:")]
     return b"\n".join(lines).strip()
 
@@ -174,11 +166,14 @@ def _status(error: Mapping[str, msgspec.Raw] | str) -> int:
     return int(code) if re.fullmatch(rb"[45]\d\d", code) else 500
 
 
-def count_tokens(data: bytes, start: int) -> tuple[int, int]:
-    """Read prompt and output tokens of the usage object that begins at `start`; 0 for what it does not say."""
-    prompt = _PROMPT.search(data, start)
-    output = _OUTPUT.search(data, start)
-    return int(prompt[1]) if prompt else 0, int(output[1]) if output else 0
+def _read_usage(usage: bytes) -> tuple[int, int]:
+    """Read prompt and output tokens of a usage object; 0 for what it does not say."""
+    try:
+        counts = _decode_usage(usage)
+    except msgspec.DecodeError:  # it says something else than a count
+        prompt, output = _PROMPT.search(usage), _OUTPUT.search(usage)
+        return int(prompt[1]) if prompt else 0, int(output[1]) if output else 0
+    return counts.prompt_tokens, counts.completion_tokens
 
 
 def find_usage(body: bytes) -> tuple[int, int]:
@@ -192,4 +187,4 @@ def find_usage(body: bytes) -> tuple[int, int]:
         else:
             return usage.prompt_tokens, usage.completion_tokens
     found = _USAGE.search(body)
-    return count_tokens(body, found.end()) if found is not None else (0, 0)
+    return _read_usage(body[found.end() :]) if found is not None else (0, 0)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from toque.gateway.batch_relay import BatchRelay
 from toque.gateway.door import Door, name_request
 from toque.gateway.errand import Errand
-from toque.gateway.outlet import Outlet
+from toque.gateway.outlet import Outlet, Write
 from toque.gateway.surroundings import Surroundings
 from toque.model.batch import Answer
 from toque.model.errors import CallerError, ToqueError
@@ -102,6 +102,7 @@ class MemoryOutlet(Outlet):
     """Keeps an answer instead of writing it; `done` gets it when it is whole, or the error instead."""
 
     __slots__ = ("_done", "_name", "_pieces", "has_begun")
+    write_chunks: Write | None = None
 
     def __init__(self, request_id: bytes, done: "asyncio.Future[Answer]") -> None:
         self._name = request_id.decode("ascii")

@@ -4,7 +4,8 @@ Law: a head is sent once, together with the first bytes after it. Once it is sen
 there is no stream to put them in, the connection is cut.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from toque.model.errors import ToqueError
 from toque.wire.errors import encode_error, encode_error_event
@@ -13,12 +14,19 @@ from toque.wire.incoming import Incoming
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _STREAM_FIELDS = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
+Write: TypeAlias = Callable[[bytes], None]
+"""Takes bytes of an answer."""
+
 
 class Outlet(Protocol):
-    """Where one answer goes: to a client's connection, or to whoever asked from inside."""
+    """Where one answer goes: to a client's connection, or to whoever asked from inside.
+
+    `write_chunks` takes bytes of the body that are framed as whole chunks, once `write` has been called; None: it takes none.
+    """
 
     __slots__ = ()
     has_begun: bool
+    write_chunks: Write | None
 
     def answer(self, content_type: bytes, fields: bytes, body: bytes) -> None:
         """Take a whole answer. `fields`: further header fields, each with its CRLF."""
@@ -48,7 +56,16 @@ class Outlet(Protocol):
 class ClientOutlet(Outlet):
     """Writes one answer to a client. After `end` or `fail` nothing more is written."""
 
-    __slots__ = ("_connection", "_head", "_is_chunked", "_is_stream", "_request_id", "closes", "has_begun")
+    __slots__ = (
+        "_connection",
+        "_head",
+        "_is_chunked",
+        "_is_stream",
+        "_request_id",
+        "closes",
+        "has_begun",
+        "write_chunks",
+    )
 
     def __init__(self, connection: Incoming, request_id: bytes, *, is_chunked: bool) -> None:
         self._connection = connection
@@ -58,6 +75,7 @@ class ClientOutlet(Outlet):
         self._is_stream = False
         self.has_begun = False
         self.closes = False
+        self.write_chunks: Write | None = None
 
     def answer(self, content_type: bytes, fields: bytes, body: bytes) -> None:
         """Send a whole answer. `fields`: further header fields, each with its CRLF."""
@@ -81,6 +99,7 @@ class ClientOutlet(Outlet):
             framing = b"content-length: %d\r\n" % length
         elif self._is_chunked:
             framing = b"transfer-encoding: chunked\r\n"
+            self.write_chunks = self._connection.write
         else:  # HTTP/1.0: the end of the connection is the end of the answer
             framing = b""
         self._head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%bx-request-id: %b\r\n%b%b%b\r\n" % (

@@ -6,6 +6,7 @@ Law: only one of them ever reaches the client. A call that fails leaves the race
 from typing import Protocol
 
 from toque.gateway.attempt import Attempt, Customer
+from toque.gateway.outlet import Write
 from toque.gateway.verdict import Verdict
 
 
@@ -32,9 +33,9 @@ class Racer:
         self.replica_id = replica_id
         attempt.customer = self
 
-    def begin(self, content_type: bytes, length: int | None) -> None:
+    def begin(self, content_type: bytes, length: int | None) -> Write | None:
         """It answers."""
-        self._race.won_by(self).begin(content_type, length)
+        return self._race.won_by(self).begin(content_type, length)
 
     def answered_at_once(self, content_type: bytes, body: bytes, prompt_tokens: int, output_tokens: int) -> None:
         """It has answered."""

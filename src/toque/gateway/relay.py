@@ -7,7 +7,7 @@ the client and the server's sweep call it.
 from toque.gateway.attempt import Attempt
 from toque.gateway.attempts import new_attempt
 from toque.gateway.errand import Errand
-from toque.gateway.outlet import EVENT_STREAM, Outlet
+from toque.gateway.outlet import EVENT_STREAM, Outlet, Write
 from toque.gateway.race import Race
 from toque.gateway.surroundings import Surroundings
 from toque.gateway.told import told_fields
@@ -57,8 +57,7 @@ class Relay:
         self._outlet = outlet
         self._ticket_id = around.fleet.next_ticket_id()
         self._attempt: Attempt | Race | None = None
-        self._attempts = 0
-        self._replica_id = 0
+        self._attempts = self._replica_id = 0
         self._left_with_id = 0  # of two replicas, the one that was left; 0: there was one
         self._queue_wait_s = self._cold_start_s = self._sent_at = 0.0
         self._moved_at = 0.0  # when something of the answer was last seen to come; before that as `_sent_at`
@@ -131,13 +130,14 @@ class Relay:
 
     # ---- the attempt calls, or the race of two
 
-    def begin(self, content_type: bytes, length: int | None) -> None:
+    def begin(self, content_type: bytes, length: int | None) -> Write | None:
         """The answer begins; a held stream has its head already."""
         self._first_at = self._around.fleet.now()
         outlet = self._outlet
-        self.pass_on = outlet.write  # called once a chunk
+        self.pass_on = outlet.write
         if not outlet.has_begun:
             outlet.begin(content_type, length, self._told_fields())
+        return outlet.write_chunks
 
     def answered(self, prompt_tokens: int, output_tokens: int) -> None:
         """The answer is complete."""

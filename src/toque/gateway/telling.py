@@ -7,7 +7,7 @@ too large to hold says it in its head alone, and so does every answer whose requ
 import re
 
 from toque.gateway.errand import Errand
-from toque.gateway.outlet import EVENT_STREAM, Outlet
+from toque.gateway.outlet import EVENT_STREAM, Outlet, Write
 from toque.model.errors import ToqueError
 
 _SAID = re.compile(rb'"service_tier"\s*:\s*(null\b)?')
@@ -17,7 +17,7 @@ _TOLD = b'"service_tier":"%b"'
 class TellingOutlet(Outlet):
     """Stands before the outlet of one errand that `tells_more`."""
 
-    __slots__ = ("_inner", "_is_silent", "_reservation", "_tier", "has_begun")
+    __slots__ = ("_inner", "_is_silent", "_reservation", "_tier", "has_begun", "write_chunks")
 
     def __init__(self, inner: Outlet, errand: Errand) -> None:
         wish = errand.ask.wish
@@ -26,6 +26,7 @@ class TellingOutlet(Outlet):
         self._tier = errand.rank.tier.encode("ascii") if errand.tells_rank else b""
         self._is_silent = wish is None or not wish.tier  # or no longer has anything to say in the body
         self.has_begun = False
+        self.write_chunks: Write | None = None
 
     def answer(self, content_type: bytes, fields: bytes, body: bytes) -> None:
         """Send a whole answer with its tier."""
@@ -37,6 +38,7 @@ class TellingOutlet(Outlet):
         self.has_begun = True
         self._is_silent = self._is_silent or content_type != EVENT_STREAM
         self._inner.begin(content_type, length, self._told(fields))
+        self.write_chunks = self._inner.write_chunks
 
     def write(self, data: bytes) -> None:
         """Pass bytes on; the first that have a chunk in them say the tier."""

@@ -48,6 +48,10 @@ class Call(ABC):
     def on_body(self, data: bytes) -> None:
         """All body bytes of one read, without their framing."""
 
+    def takes_chunks(self, data: bytes) -> bool:
+        """Look at a read that begins with a chunk, before it is unframed: True if it was whole chunks, and is done with."""
+        return False
+
     @abstractmethod
     def on_end(self) -> None:
         """The answer is complete as far as HTTP can tell; its connection is free again already."""

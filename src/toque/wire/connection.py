@@ -52,36 +52,39 @@ class Connection(asyncio.Protocol):
         "_head_bytes",
         "_headers",
         "_home",
+        "_is_between_chunks",
         "_is_interim",
         "_is_paused",
         "_keeps_alive",
         "_opening",
         "_parser",
         "_pieces",
+        "_pieces_max",
         "_resend",
         "_transport",
+        "on_body",
     )
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._pieces: list[bytes] = []
+        self._pieces_max = 0  # those of the answer that has ended
+        self.on_body = self._pieces.append  # the parser calls it for each piece of the body
         self._parser = httptools.HttpResponseParser(self)
         self._familiar: FamiliarHead[AnswerHead] = FamiliarHead(is_equal=eq)
         self._transport: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
         self._call: Call | None = None
-        self._pieces: list[bytes] = []
-        self._is_paused = False
-        self._is_interim = False
+        self._is_paused = self._is_interim = False
         self._resend = b""
         self._forget_answer()
 
     def _forget_answer(self) -> None:
         self._headers: Headers = {}
         self._head_bytes = 0
-        self._has_head = False
-        self._has_ended = False
-        self._keeps_alive = False
-        self._ends_with_socket = False
+        self._has_head = self._has_ended = False
+        self._keeps_alive = self._ends_with_socket = False
+        self._is_between_chunks = False
 
     # ---- directed by its home and its call
 
@@ -146,6 +149,7 @@ class Connection(asyncio.Protocol):
 
     def _detach(self) -> Call | None:
         call, self._call = self._call, None
+        self._is_between_chunks = False
         if call is not None:
             call.carrier = None
         return call
@@ -158,24 +162,23 @@ class Connection(asyncio.Protocol):
         self._home.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse one read, unless it is a whole answer whose head came before; hand it on in at most three calls.
-
-        The call may abort itself in each of them.
-        """
-        call, had_head = self._call, self._has_head
+        """Parse one read, and hand what is in it on in at most three calls; the call may abort itself in each of them."""
+        call = self._call
         if call is None:  # nobody asked
             self.close()
-            return
-        self._resend = b""
-        if not had_head and self._recognises(data, call):
-            return
+        elif self._is_between_chunks and call.takes_chunks(data):
+            pass  # the parser is between two chunks before and after, and need not know
+        elif self._has_head or not self._recognises(data, call):
+            self._parse(data, call)
+
+    def _parse(self, data: bytes, call: Call) -> None:
+        had_head = self._has_head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.lose(FailureKind.INVALID)
             return
-        pieces, self._pieces = self._pieces, []
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = self._take_body(data)
         if not had_head:
             self._tell_head(data, len(body), call)
         if body and self._call is call:
@@ -183,8 +186,21 @@ class Connection(asyncio.Protocol):
         if self._has_ended and self._call is call:
             self._end(call)
 
+    def _take_body(self, data: bytes) -> bytes:
+        """Take what the parser found in a read, and see whether the read ended where a chunk does that ended an event."""
+        pieces = self._pieces
+        if self._has_ended:
+            del pieces[self._pieces_max :]  # what came after the end is nobody's
+        # A last piece that went on to the end of the read would end so too: that is a chunk under way.
+        ends_event = data.endswith(b"\n\n\r\n") and bool(pieces)
+        self._is_between_chunks = ends_event and pieces[-1].endswith(b"\n\n")
+        body = b"".join(pieces)
+        pieces.clear()
+        return body
+
     def _recognises(self, data: bytes, call: Call) -> bool:
-        """Hand on a whole answer of a connection that stays open, or say that it is none that is known."""
+        """Hand on a whole answer of a connection that stays open, or say that the first read is none that is known."""
+        self._resend = b""
         familiar = self._familiar
         if familiar.meaning is None or self._head_bytes:
             return False
@@ -276,13 +292,9 @@ class Connection(asyncio.Protocol):
         self._has_head = True
         self._ends_with_socket = b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
 
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        if not self._has_ended:
-            self._pieces.append(data)
-
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one."""
         if not self._is_interim and not self._has_ended:
             self._has_ended = True
+            self._pieces_max = len(self._pieces)
             self._keeps_alive = self._parser.should_keep_alive()
