@@ -11,13 +11,15 @@ from toque.model.errors import CallerError, RefusedError, UpstreamError
 from toque.model.inference import Completion, Delta, FinishReason, PromptContext, Usage
 from toque.model.messages import Abandoned, Failed, Finished
 from toque.model.spec import PoolSpec, QueueSpec
+from toque.model.ticket import ServiceClass
 from toque.ports import InferenceAgent
 from toque.records.journal import JournalRing
-from toque.runtime.agent import PooledAgent
+from toque.runtime.agent import PooledAgent, PreemptedError, Turn
 from toque.runtime.controller import Controller
 
 USAGE = Usage(3, 2)
 HELLO = PromptContext(prompt="Hello")
+JOB = PromptContext(prompt="Hello", service_class=ServiceClass.BATCH)
 
 
 class Script:
@@ -168,3 +170,46 @@ async def test_u12_a_stream_falls_back_before_its_first_piece_and_names_it_with_
 
 async def test_an_answer_of_the_model_that_was_asked_names_no_other() -> None:
     assert (await falling_back(Scene("hello")).generate(HELLO)).fallback == ""
+
+
+async def test_a_call_of_class_batch_gives_its_slot_to_a_person_and_is_made_again() -> None:
+    scene = Scene("wait", "for people", "for the job")
+    job = asyncio.create_task(scene.agent.generate(JOB))
+    await asyncio.wait_for(scene.script.blocked.wait(), 5)
+    assert (await scene.agent.generate(HELLO)).text == "for people"
+    assert (await job).text == "for the job"
+    assert scene.ends() == [Finished, Finished]
+    assert scene.controller.view().pools[0].preempted == 1
+
+
+async def test_a_slot_that_is_taken_before_its_owner_woke_is_waited_for_anew() -> None:
+    turn = Turn("chat")
+    waiting = asyncio.create_task(turn.replica())
+    await asyncio.sleep(0)
+    turn.granted(1, 0.0)
+    turn.preempted()
+    turn.granted(2, 0.0)
+    assert await waiting == 2
+
+
+async def test_an_answer_or_a_loss_that_crosses_a_preemption_counts_for_nothing() -> None:
+    async def crossed(outcome: str | Exception) -> str:
+        turn.preempted()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    for outcome in ("hello", UpstreamError("lost")):
+        turn = Turn("chat")
+        with pytest.raises(PreemptedError):
+            await turn.held(crossed(outcome))
+
+
+async def test_a_stream_of_class_batch_keeps_its_slot_once_it_has_begun() -> None:
+    scene = Scene("one two", "for people")
+    stream = scene.agent.stream(JOB)
+    assert (await anext(stream)).text == "one"
+    person = asyncio.create_task(scene.agent.generate(HELLO))
+    assert [delta.text async for delta in stream] == ["two", ""]
+    assert (await person).text == "for people"
+    assert scene.controller.view().pools[0].preempted == 0
