@@ -1,6 +1,8 @@
 """What the gateway's own code costs, without sockets: microseconds of user space for a request, and for a chunk.
 
 python bench/gateway/inside.py [--quick] [--profile] [--json FILE]   (about 20 s; the fastest of many batches counts, so a busy machine matters less)
+valgrind --tool=callgrind python bench/gateway/inside.py --count 1000   (instructions, on which neighbours have no influence: a thousand
+                                                                         plain requests are what it counts above --count 0)
 
 Everything is on, as in service: key, validation, queue, routing over eight replicas, journal ring, metrics, access lines,
 the loop and the settings of the garbage collector.
@@ -42,6 +44,8 @@ BATCHES = 40
 QUICK_BATCHES = 3
 BATCH = 250
 CHUNKS = 64
+WARM_UP = 300
+"""Requests until the interpreter has specialised what it runs often."""
 
 _EVENT = b'data: {"id":"chatcmpl-mock","object":"chat.completion.chunk","created":1700000000,"model":"mock","choices":[%b]}\n\n'
 _PIECE = _EVENT % b'{"index":0,"delta":{"content":"%b"},"finish_reason":null}' % (b"x" * 50)
@@ -166,8 +170,8 @@ class Bench:
         replica.data_received(end + b"0\r\n\r\n")
 
 
-async def measure(batches: int, profile: bool) -> dict[str, float]:
-    """Open a gateway without sockets and time it."""
+async def measure(batches: int, profile: bool, times: int | None = None) -> dict[str, float]:
+    """Open a gateway without sockets and time it, or only let it answer so many plain requests."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SocketlessLoop)
     async with AsyncExitStack() as stack:
@@ -191,6 +195,10 @@ async def measure(batches: int, profile: bool) -> dict[str, float]:
             "stream of 64 chunks, 1 a read": lambda: bench.stream(stream, 1),
             "stream of 64 chunks, 8 a read": lambda: bench.stream(stream, 8),
         }
+        if times is not None:
+            for _ in range(WARM_UP + times):
+                bench.plain(plain)
+            return {}
         return {name: await _best_us(name, run, batches, profile) for name, run in runs.items()}
 
 
@@ -230,11 +238,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three batches of each, to see that it works")
     parser.add_argument("--profile", action="store_true", help="show where the time goes, by cProfile")
+    parser.add_argument("--count", metavar="N", type=int, help="answer N plain requests, for a tool that counts")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures")
     args = parser.parse_args()
     os.environ[PORTS] = " ".join(str(port) for port in range(1, REPLICAS + 1))
     with asyncio.Runner(loop_factory=SocketlessLoop) as runner:
-        found = runner.run(measure(QUICK_BATCHES if args.quick else BATCHES, args.profile))
+        found = runner.run(measure(QUICK_BATCHES if args.quick else BATCHES, args.profile, args.count))
+    if not found:
+        return
     found["a chunk, 1 a read"] = (found["stream of 64 chunks, 1 a read"] - found["plain request"]) / CHUNKS
     found["a chunk, 8 a read"] = (found["stream of 64 chunks, 8 a read"] - found["plain request"]) / CHUNKS
     for name, us in found.items():

@@ -1,6 +1,6 @@
 """What the gateway costs: one gateway at a time on one core, mock and load on another, interleaved with its peers.
 
-python bench/gateway/run.py [--quick] [--peers nginx,vllm-router,sglang-router,litellm] [--json FILE]
+python bench/gateway/run.py [--quick | --medium] [--peers nginx,vllm-router,sglang-router,litellm] [--json FILE]
 
 Peers that are missing are installed into .bench/. Needs Linux, a C compiler and two cores.
 """
@@ -23,6 +23,7 @@ from rig import Rig, RigError, build
 
 ROUNDS, MEASURED_S = 5, 2.0
 QUICK_ROUNDS, QUICK_MEASURED_S = 2, 1.0
+MEDIUM_ROUNDS, MEDIUM_PEERS = 3, ("nginx", "vllm-router")
 
 
 def main() -> int:
@@ -38,7 +39,11 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="three cases, short; no peer that must be installed")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="three cases, short; no peer that must be installed")
+    size.add_argument(
+        "--medium", action="store_true", help="all cases, short, beside nginx and vllm-router (5 minutes)"
+    )
     parser.add_argument("--peers", metavar="NAMES", help="which to compare with, by commas (none: an empty text)")
     parser.add_argument("--cases", metavar="TEXT", default="", help="only cases whose name holds this text")
     parser.add_argument("--rounds", metavar="N", type=int, default=0, help=f"rounds (default {ROUNDS})")
@@ -53,7 +58,7 @@ def _measure(args: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     rig = stack.enter_context(Rig(build(install.FOLDER), rig_core, folder))
     contenders, skipped = _started(_wanted(args), rig, gateway_core, folder, stack)
     cases = [case for case in (QUICK if args.quick else CASES) if args.cases in case.name]
-    order = (args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS), _seconds(args))
+    order = (_rounds(args), _seconds(args))
     found = rounds(rig, contenders, cases, order, _tell)
     _tell("")
     print(report.render(found, contenders))
@@ -73,6 +78,8 @@ def _wanted(args: argparse.Namespace) -> list[Contender]:
     names = args.peers.split(",") if args.peers is not None else list(PEERS)
     if args.quick and args.peers is None:
         names = ["nginx"] if install.found_nginx() else []
+    elif args.medium and args.peers is None:
+        names = list(MEDIUM_PEERS)
     unknown = [name for name in names if name and name not in PEERS]
     if unknown:
         raise RigError(f"There is no peer {', '.join(unknown)}; there are {', '.join(PEERS)}.")
@@ -99,8 +106,13 @@ def _started(
     return started, skipped
 
 
+def _rounds(args: argparse.Namespace) -> int:
+    rounds_wanted: int = args.rounds or (QUICK_ROUNDS if args.quick else MEDIUM_ROUNDS if args.medium else ROUNDS)
+    return rounds_wanted
+
+
 def _seconds(args: argparse.Namespace) -> float:
-    seconds: float = args.seconds or (QUICK_MEASURED_S if args.quick else MEASURED_S)
+    seconds: float = args.seconds or (QUICK_MEASURED_S if args.quick or args.medium else MEASURED_S)
     return seconds
 
 
