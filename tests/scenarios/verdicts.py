@@ -7,7 +7,7 @@ they are by default.
 from collections import Counter
 
 from toque.model.condition import BreakerState
-from toque.model.messages import Abandoned, Dispatch, Effect, Event, Failed, Finished, RecordBreaker
+from toque.model.messages import Abandoned, Dispatch, Effect, Event, Failed, Finished, Preempt, RecordBreaker
 from toque.model.ticket import FailureKind
 from toque.model.trust_spec import BreakerSpec
 
@@ -36,6 +36,8 @@ class Verdicts:
             match effect:
                 case Dispatch(ticket_id, replica_id):
                     self._sent[ticket_id] = (replica_id, now)
+                case Preempt(ticket_id):
+                    del self._sent[ticket_id]
                 case RecordBreaker(_, replica_id, state):
                     self._check_turn(replica_id, state, failed)
                 case _:
