@@ -18,6 +18,7 @@ from toque.model.messages import (
     Preempt,
     RecordDecision,
     ReplicaFailed,
+    ReplicaHealthy,
     SpecChanged,
 )
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
@@ -135,6 +136,15 @@ def test_slots_that_cannot_be_used_are_not_emptied() -> None:
     story.at(2.0, SpecChanged(FleetSpec((fewer,), story.spec.capacity)))
     assert preempted(story.at(3.0, arrival(3))) == [1], "2 is on the replica that drains"
     assert preempted(story.at(3.1, arrival(4))) == []
+
+
+def test_while_the_replica_of_batch_is_in_doubt_nobody_looks_at_it_again_and_again() -> None:
+    story = warm(chat(slots=2, preempt_patience_s=0.0))
+    story.at(1.0, *job(1, 2))
+    story.at(1.5, Failed(1, FailureKind.LOST))
+    assert preempted(story.at(2.0, arrival(3))) == []
+    assert story.fleet.pools["chat"].placing.next_at == float("inf")
+    assert routes(story.at(3.0, ReplicaHealthy(1))) == [(3, 1)]
 
 
 def test_a_person_whose_replica_failed_gets_a_slot_of_batch_too() -> None:

@@ -100,6 +100,11 @@ class BatchShare:
         """Whether anybody might give a slot up."""
         return bool(self._yielding)
 
+    @property
+    def yields_now(self) -> bool:
+        """Whether anybody might whose slot can be used; that of others is looked at again when their replica changes."""
+        return next(self._last_first(), None) is not None
+
     def youngest(self, now: float, *, spares: bool) -> Journey | None:
         """Return who loses least by giving its slot up for one that can be used; None where nobody can.
 

@@ -91,7 +91,7 @@ class Placing:
             if replica is None:
                 break
             self._slots.take(self._line.take(now, may_batch=False), replica, now, out)
-        if not is_due and self._line.length(INTERACTIVE) and self._share.yields:
+        if not is_due and self._line.length(INTERACTIVE) and self._share.yields_now:
             self.next_at = min(self.next_at, now + self._spec.batch.preempt_patience_s)
 
     def _is_too_long(self, now: float, *, is_in_line: bool) -> bool:
