@@ -32,23 +32,37 @@ class Excess:
 
 
 class Account:
-    """One for each key with limits. `used` is what was used on `day`, counted in days since 1970."""
+    """One for each key with limits. Where it `counts_days`, `used` is what was used on `day`, counted in days since 1970."""
 
-    __slots__ = ("_ahead", "_in_flight", "_output_tokens", "_requests", "_spec", "_tokens", "day", "used")
+    __slots__ = (
+        "_ahead_cost",
+        "_ahead_tokens",
+        "_in_flight",
+        "_output_tokens",
+        "_requests",
+        "_spec",
+        "_tokens",
+        "counts_days",
+        "day",
+        "used",
+    )
 
     def __init__(self, spec: KeyLimitSpec, now: float) -> None:
         self._spec = spec
+        self.counts_days = spec.counts_days
         self._requests = _bucket(spec.requests_per_minute, None, now)
         self._tokens = _bucket(spec.tokens_per_minute, None, now)
         self._in_flight = 0
         self._output_tokens = float(OUTPUT_TOKENS_GUESS)
-        self._ahead = NOTHING
+        self._ahead_tokens = 0
+        self._ahead_cost = 0.0
         self.day = day_of(now)
         self.used = NOTHING
 
     def revise(self, spec: KeyLimitSpec, now: float) -> None:
         """Go by other limits; what was used stays used."""
         self._spec = spec
+        self.counts_days = spec.counts_days
         self._requests = _bucket(spec.requests_per_minute, self._requests, now)
         self._tokens = _bucket(spec.tokens_per_minute, self._tokens, now)
 
@@ -67,10 +81,13 @@ class Account:
 
         An item of a batch is held to the day's budget alone: batches have no haste, and a line of their own.
         """
-        excess = self._excess_of_day(now) or (None if is_item else self._excess_of_minute(expected, now))
+        excess = self._excess_of_day(now) if self.counts_days else None
+        if excess is None and not is_item:
+            excess = self._excess_of_minute(expected, now)
         if excess is not None:
             return excess
-        self._ahead = self._ahead.plus(expected)
+        self._ahead_tokens += expected.tokens
+        self._ahead_cost += expected.cost
         if not is_item:
             self._in_flight += 1
             if self._requests is not None:
@@ -81,9 +98,11 @@ class Account:
 
     def settle(self, expected: Use, used: Use, now: float, *, is_item: bool = False) -> None:
         """An admitted request has ended and took this."""
-        self._turn(now)
-        self._ahead = self._ahead.minus(expected)
-        self.used = self.used.plus(used)
+        self._ahead_tokens -= expected.tokens
+        self._ahead_cost -= expected.cost
+        if self.counts_days:
+            self._turn(now)
+            self.used = self.used.plus(used)
         if not is_item:
             self._in_flight -= 1
             if self._tokens is not None:
@@ -95,15 +114,17 @@ class Account:
 
     def requests(self, now: float) -> Standing | None:
         """How far the requests of a minute are used up; None without such a limit."""
-        return _standing(self._requests, now)
+        return self._requests.standing(now) if self._requests is not None else None
 
     def tokens(self, now: float) -> Standing | None:
         """How far the tokens of a minute are used up, or without such a limit those of the day."""
-        self._turn(now)
+        if self._tokens is not None:
+            return self._tokens.standing(now)
         limit = self._spec.tokens_per_day
-        if self._tokens is not None or not limit:
-            return _standing(self._tokens, now)
-        return Standing(limit, max(0, limit - self.used.tokens - self._ahead.tokens), _rest_of_day_s(now))
+        if not limit:
+            return None
+        self._turn(now)
+        return Standing(limit, max(0, limit - self.used.tokens - self._ahead_tokens), _rest_of_day_s(now))
 
     def _turn(self, now: float) -> None:
         """Begin a new day where there is one."""
@@ -113,10 +134,10 @@ class Account:
 
     def _excess_of_day(self, now: float) -> Excess | None:
         self._turn(now)
-        spec, taken = self._spec, self.used.plus(self._ahead)
-        if 0 < spec.tokens_per_day <= taken.tokens:
+        spec, used = self._spec, self.used
+        if 0 < spec.tokens_per_day <= used.tokens + self._ahead_tokens:
             return Excess(f"{spec.tokens_per_day} tokens a day", _rest_of_day_s(now), is_of_day=True)
-        if 0 < spec.spend_per_day <= taken.cost:
+        if 0 < spec.spend_per_day <= used.cost + self._ahead_cost:
             return Excess(f"{spec.spend_per_day:g} of money a day", _rest_of_day_s(now), is_of_day=True)
         return None
 
@@ -146,9 +167,3 @@ def _bucket(size: int, before: Bucket | None, now: float) -> Bucket | None:
         return Bucket(size, now) if size else None
     before.resize(size, now)
     return before
-
-
-def _standing(bucket: Bucket | None, now: float) -> Standing | None:
-    if bucket is None:
-        return None
-    return Standing(bucket.size, max(0, floor(bucket.level(now))), bucket.full_in_s(now))

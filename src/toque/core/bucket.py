@@ -3,6 +3,10 @@
 Law: never above its size. It may be overdrawn, when something took more than was expected; then it fills from below.
 """
 
+from math import floor
+
+from toque.model.usage import Standing
+
 MINUTE_S = 60.0
 
 
@@ -18,7 +22,8 @@ class Bucket:
 
     def level(self, now: float) -> float:
         """What is in it; below 0 when overdrawn."""
-        return min(float(self.size), self._level + (now - self._at) * self.size / MINUTE_S)
+        level = self._level + (now - self._at) * self.size / MINUTE_S
+        return level if level < self.size else float(self.size)
 
     def take(self, amount: float, now: float) -> None:
         """Take so much out, or put it back when it is below 0."""
@@ -27,11 +32,13 @@ class Bucket:
 
     def wait_s(self, amount: float, now: float) -> float:
         """How long until so much is in it. What is larger than the bucket has it when it is full."""
-        return max(0.0, (min(amount, self.size) - self.level(now)) * MINUTE_S / self.size)
+        lacking = (min(self.size, amount)) - self.level(now)
+        return lacking * MINUTE_S / self.size if lacking > 0 else 0.0
 
-    def full_in_s(self, now: float) -> float:
-        """How long until it is full."""
-        return self.wait_s(self.size, now)
+    def standing(self, now: float) -> Standing:
+        """How far it is used up."""
+        level = self.level(now)
+        return Standing(self.size, floor(level) if level > 0 else 0, (self.size - level) * MINUTE_S / self.size)
 
     def resize(self, size: int, now: float) -> None:
         """Hold another amount from now on; what was taken stays taken."""

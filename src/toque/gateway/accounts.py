@@ -74,7 +74,8 @@ class Tab:
         `is_item`: it belongs to a batch, which only the day's budget can hold up.
         """
         account, now = self.account, self.accounts.clock()
-        account.learn(day_of(now), self.accounts.book.total(self.tenant, day_of(now)))
+        if account.counts_days:
+            account.learn(day_of(now), self.accounts.book.total(self.tenant, day_of(now)))
         expected = account.expect(prompt_tokens, output_tokens_max, self.accounts.price(model))
         excess = account.admit(expected, now, is_item=is_item)
         if excess is not None:
@@ -138,7 +139,7 @@ class Reservation:
     def _end(self, used: Use) -> None:
         tab = self._tab
         tab.account.settle(self._expected, used, tab.accounts.clock(), is_item=self._is_item)
-        if used.tokens:
+        if used.tokens and tab.account.counts_days:
             tab.accounts.book.add(tab.tenant, tab.account.day, used)
 
 

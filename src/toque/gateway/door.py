@@ -117,8 +117,8 @@ class Door:
 
     def _complete(self, errand: Errand, caller: Caller, body: bytes, *, is_item: bool = False) -> Errand:
         """Add who may answer instead, and last of all what the limits of its key set aside for it. Raises `LimitedError`."""
-        fallbacks = self._fallbacks(caller, errand.path, errand.ask.model)
-        if fallbacks:
+        model = errand.ask.model
+        if model in self._may_fall_back and (fallbacks := self._fallbacks(caller, errand.path, model)):
             ask_instead = partial(self._readers[errand.path].read, body, caller.rights.best)
             errand = replace(errand, fallbacks=fallbacks, ask_instead=ask_instead)
         if caller.tab is None:

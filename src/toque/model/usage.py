@@ -55,10 +55,6 @@ class Use:
         """Return both together."""
         return Use(self.tokens + other.tokens, self.cost + other.cost)
 
-    def minus(self, other: "Use") -> "Use":
-        """Return what is left without the other."""
-        return Use(self.tokens - other.tokens, self.cost - other.cost)
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
