@@ -1,11 +1,9 @@
 """Batches over real processes and the real SDK: what was acknowledged is done once, whoever is killed."""
 
 import json
-import random
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
+from tests.faults.kill_points import RUN_AGAIN_MAX, trials
 from tests.service import Service, serving, started, until
 
 SETTINGS = """
@@ -128,36 +127,16 @@ def test_s06_a_name_that_is_none_is_not_found(client: OpenAI, name: str) -> None
         client.files.retrieve(name)
 
 
-def completed(client: OpenAI, batch_id: str) -> int:
-    counts = client.batches.retrieve(batch_id).request_counts
-    assert counts is not None
-    return counts.completed
-
-
 @pytest.mark.slow
-def test_b01_a_gateway_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    """The four-way report: every item acknowledged is in the output or the error file, exactly once."""
-    chance = random.Random(1)
-    with serving(tmp_path, SETTINGS) as running, sdk(running) as client:
-        batch_id = order(client, lines_of(1000))
-        running.process.kill()
-    for _ in range(7):
-        with serving(tmp_path, SETTINGS) as running, sdk(running) as client:
-            goal = min(1000, completed(client, batch_id) + chance.randrange(100))
-            while completed(client, batch_id) < goal:
-                pass
-            running.process.kill()
-    with serving(tmp_path, SETTINGS) as running, sdk(running) as client:
-        done = ended(client, batch_id)
-        found = Counter(answer["custom_id"] for answer in output(client, done.output_file_id))
-    expected = {f"item-{number}" for number in range(1000)}
-    report = {
-        "lost": len(expected - found.keys()),
-        "duplicated": sum(times - 1 for times in found.values()),
-        "unexpected": len(found.keys() - expected),
-        "recovered": len(found),
-    }
-    assert report == {"lost": 0, "duplicated": 0, "unexpected": 0, "recovered": 1000}
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_b01_a_gateway_killed_at_any_point_of_a_job_loses_nothing_and_doubles_nothing(
+    store: str, tmp_path: Path
+) -> None:
+    """Three of the hundred points that `python -m tests.faults.kill_points` tries, of three phases."""
+    for trial in trials(store, [1, 2, 3], tmp_path):
+        assert trial.is_good, str(trial)
+        assert trial.again <= RUN_AGAIN_MAX, str(trial)
 
 
 @pytest.mark.slow
