@@ -5,20 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.batch.scripted import Clock, House
 from toque.batch.database import Database
 from toque.batch.postgres import PostgresDatabase
 from toque.batch.sqlite import SqliteDatabase
-
-
-class Clock:
-    """The wall clock of a story."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
 
 
 @pytest.fixture
@@ -47,3 +37,8 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
 @pytest.fixture
 def database(reopen: Reopen) -> Database:
     return reopen()
+
+
+@pytest.fixture
+def house(database: Database, clock: Clock) -> House:
+    return House(database, clock)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.conftest import Clock
+from tests.batch.scripted import Clock
 from tests.postgres import PostgresServer, postgres
 from toque.batch.database import StoreAwayError
 from toque.batch.files import FileShelf

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.conftest import Clock
+from tests.batch.scripted import Clock
 from toque.batch.database import Database
 from toque.batch.files import DRAFT_S_MAX, PIECE_BYTES, FileShelf
 from toque.batch.identity import is_id

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.batch.conftest import Clock
+from tests.batch.scripted import Clock
 from toque.batch.claims import ClaimLostError
 from toque.batch.database import Database
 from toque.batch.files import FileShelf

@@ -20,7 +20,8 @@ from toque.batch.intake import Intake, IntakeLimits
 from toque.batch.jobs import JobStore
 from toque.batch.rows import ItemState, Outcome
 from toque.batch.verdict import judge
-from toque.model.batch import Answer, Batch, BatchStatus, Claim, Item, Lease, LineError
+from toque.model.batch import Answer, Batch, BatchStatus, Claim, Item, Lease, LineError, StoredFile
+from toque.model.errors import InternalError
 
 LOOK_EACH_S = 5.0
 """Between looks at the store while nothing happens here: what falls due by time, and what other gateways accepted."""
@@ -137,6 +138,10 @@ class Desk:
                 leases = await self.off_loop(self._turn, settled, self._room(), self._waiting_of())
             except StoreError as error:
                 self.trouble = error.message
+            except Exception as error:  # a bug of ours: told, and tried again, for nobody's jobs shall stop in silence
+                self.trouble = "The job store was used in a wrong way; the log says more."
+                context = {"message": "A look at the job store failed in an unforeseen way", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
             else:
                 self.trouble = ""
                 del self._outcomes[: len(settled)]
@@ -201,6 +206,12 @@ class Desk:
         intake = Intake(
             order.endpoint, lambda body: self._inference.check(order.tenant, order.endpoint, body), IntakeLimits()
         )
+        try:
+            self._take_in(claim, intake, stored)
+        except InternalError as error:  # the file is not what was stored
+            self._store.refuse(claim, [LineError(error.code, error.message)])
+
+    def _take_in(self, claim: Claim, intake: Intake, stored: StoredFile) -> None:
         self._store.items.begin(claim)
         held: list[Item] = []
         for item in intake.items(self._shelf.read(stored)):

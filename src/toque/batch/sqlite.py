@@ -15,6 +15,7 @@ from toque.model.errors import ConfigError
 
 BUSY_S = 10.0
 """Another process of ours holds the lock for milliseconds; ten seconds mean that something is wrong."""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class SqliteTransaction(Transaction):
@@ -94,6 +95,10 @@ class SqliteDatabase(Database):
                     self._connection.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             raise StoreError(f"The job store cannot be written now ({error}).", retry_after_s=STORE_RETRY_S) from error
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode not in _DAMAGED:
+                raise
+            raise StoreError(f"The job store is damaged ({error}); restore it from a copy.") from error
 
     def close(self) -> None:
         """End the connection."""
