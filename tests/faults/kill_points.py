@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +49,8 @@ ANSWERED = {
     "usage": {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3},
 }
 ANSWER = Answer(200, [json.dumps(ANSWERED).encode()])
+PATIENCE_S = 300
+"""For a machine that does much else: no trial takes half a minute on one that does not."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
@@ -160,11 +163,11 @@ class Stage:
     def _die(self, point: Point) -> None:
         """Let the gateway be killed at the point, or wait until it was."""
         if point.phase is Phase.CLOSING:
-            until(lambda: self._engine.count >= ITEMS, 60)
+            until(lambda: self._engine.count >= ITEMS, PATIENCE_S)
         if point.phase is not Phase.RUNNING:
-            time.sleep(point.delay_s)  # the point is a moment
+            threading.Event().wait(point.delay_s)  # the point is a moment
             self._kill()
-        assert self.service.process.wait(60) == -signal.SIGKILL
+        assert self.service.process.wait(PATIENCE_S) == -signal.SIGKILL
 
     def _follow(self) -> None:
         self._stack.close()
@@ -195,7 +198,7 @@ class Stage:
             batch: Mapping[str, Any] = json.loads(self._ask("GET", f"/v1/batches/{batch_id}"))
             return batch if batch["status"] in ENDED else None
 
-        batch = until(ended, 60)
+        batch = until(ended, PATIENCE_S)
         files = [batch[name] for name in ("output_file_id", "error_file_id") if batch[name]]
         contents = [self._ask("GET", f"/v1/files/{file_id}/content") for file_id in files]
         return [json.loads(line) for content in contents for line in content.splitlines()]

@@ -149,8 +149,9 @@ class Desk:
                     self._begin(lease)
             self._turned.set()
             self._turned = asyncio.Event()
+            again = [outcome.after_s for outcome in settled if outcome.state is ItemState.WAITING]
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_each_s):
+                async with asyncio.timeout(min([self._look_each_s, *again])):
                     await self._changed.wait()
 
     def _room(self) -> int:
