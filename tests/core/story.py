@@ -54,10 +54,11 @@ def arrival(
     tokens: int = 0,
     tenant: str = "",
     priority: int = PRIORITY,
+    prompt: int = 0,
 ) -> Arrived:
     """A request comes in."""
     service_class = ServiceClass.BATCH if batch else ServiceClass.INTERACTIVE
-    return Arrived(Ticket(ticket_id, pool, deadline, service_class, tenant, fallbacks, tokens, priority))
+    return Arrived(Ticket(ticket_id, pool, deadline, service_class, tenant, fallbacks, tokens, priority, prompt))
 
 
 def only(effects: list[Effect], kind: type[E]) -> list[E]:

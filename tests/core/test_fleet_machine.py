@@ -67,6 +67,7 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             low_priority_share_ratio=st.sampled_from([0.0, 0.5]),
             standing_s=st.sampled_from([0.0, 1.0, 10.0]),
             standing_wait_s=st.sampled_from([0.1, 4.0]),
+            large_tokens_max=st.sampled_from([0, 0, 300]),
         ),
         batch=st.builds(
             BatchSpec,
@@ -144,6 +145,7 @@ class FleetMachine(RuleBasedStateMachine):
             tokens=tokens,
             tenant=tenant,
             priority=priority,
+            prompt=(10, 1000)[self.tickets // 2 % 2],
         )
         self._happen(told)
 

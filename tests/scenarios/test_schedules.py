@@ -11,7 +11,7 @@ from tests.scenarios.climate import Climate
 from tests.scenarios.schedule import Client, Schedule, draw_schedule
 from tests.scenarios.shrink import complaint, shrink
 from tests.scenarios.world import World
-from toque.core.pool import Pool
+from toque.core.exits import Exits
 from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, ScalingSpec
 
@@ -58,7 +58,7 @@ def test_the_schedules_hold_troubles_of_every_kind() -> None:
 
 
 def test_a_law_that_breaks_is_told_and_its_schedule_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pool, "_give_up", lambda pool, now, out: None)
+    monkeypatch.setattr(Exits, "give_up", lambda exits, now, out: None)
     clients = tuple(
         Client(number, 0.1 * number, "chat", False, 3.0 + number % 7, inf, 0.1, 0.7) for number in range(1, 31)
     )

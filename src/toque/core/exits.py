@@ -4,12 +4,14 @@ Law: every refusal leaves here. Who waits and asks keeps its place until another
 patience once more; only requests that have fallbacks ask, and for all others nothing is computed.
 """
 
+from collections.abc import Iterable
 from math import inf
 
 from toque.core.appeal import Appeals
 from toque.core.journey import Journey
 from toque.core.outlook import Outlook
 from toque.core.queue import Line
+from toque.core.register import Register
 from toque.core.standing import Standing
 from toque.model.messages import Effect
 from toque.model.spec import PoolSpec
@@ -22,11 +24,12 @@ ASK_AGAIN_S_MIN = 1.0
 class Exits:
     """Those of one pool; `outlook` says what to expect of it, `standing` how many may wait."""
 
-    __slots__ = ("_appeals", "_line", "_spec", "outlook", "standing")
+    __slots__ = ("_appeals", "_line", "_register", "_spec", "outlook", "standing")
 
-    def __init__(self, spec: PoolSpec, line: Line, outlook: Outlook, appeals: Appeals) -> None:
+    def __init__(self, spec: PoolSpec, line: Line, register: Register, outlook: Outlook, appeals: Appeals) -> None:
         self._spec = spec
         self._line = line
+        self._register = register
         self.outlook = outlook
         self._appeals = appeals
         self.standing = Standing(spec.queue, line, outlook)
@@ -41,22 +44,32 @@ class Exits:
         self.standing.refused(ticket.service_class, reason, now)
         self._appeals.refuse(ticket, reason, self.outlook.come_again_s(ticket.id, now), now, out)
 
+    def turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        """Refuse a newcomer that is demand nevertheless: the scaler counts it."""
+        self.refuse(ticket, reason, now, out)
+        self._register.pass_by(ticket, now)
+
+    def dismiss(self, journeys: Iterable[Journey], reason: RefusalReason, now: float, out: list[Effect]) -> None:
+        """Refuse those who just left the line."""
+        for journey in journeys:
+            self._register.end(journey, now)
+            self.refuse(journey.ticket, reason, now, out)
+
+    def give_up(self, now: float, out: list[Effect]) -> None:
+        """Refuse those who waited in vain; those whose patience is over ask elsewhere and wait on."""
+        for journey in self._line.due(now):
+            if now < journey.give_up_at:
+                self._ask(journey, now)
+            else:
+                self._line.leave(journey)
+                self.dismiss([journey], self.outlook.expiry_reason(journey, now), now, out)
+
     def plan(self, journey: Journey, now: float) -> None:
         """Set the instants of one that is about to join the line: when it gives up, and when it asks elsewhere."""
         journey.wait(self._spec.queue, now, is_cold=self.outlook.is_cold)
         if journey.ticket.fallbacks:
             journey.appeal_at = self._appeal_at(journey.ticket.service_class, now)
             journey.due_at = min(journey.give_up_at, journey.appeal_at)
-
-    def overdue(self, now: float) -> list[Journey]:
-        """Return those whose waiting is over; those whose patience is over ask elsewhere and wait on."""
-        overdue: list[Journey] = []
-        for journey in self._line.due(now):
-            if now < journey.give_up_at:
-                self._ask(journey, now)
-            else:
-                overdue.append(journey)
-        return overdue
 
     def ask_if_due(self, journey: Journey, now: float) -> None:
         """Let one that waits ask for another pool, if its time for that has come."""

@@ -75,7 +75,7 @@ class Fallback:
             pool, told = self._choose(appeal, now)
             if pool is not None:
                 if journey is not None:
-                    self._pools[appeal.ticket.pool].release(journey, now)
+                    self._pools[appeal.ticket.pool].release(journey, now, out)
                 self._move(appeal, pool, now, out)
             elif appeal.refusal is not None:
                 out.append(replace(appeal.refusal, fallback=told))

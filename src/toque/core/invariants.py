@@ -55,12 +55,13 @@ def check_line(pool: Pool, journeys: list[Journey], in_line: set[int], now: floa
     """Bounded, and exactly those wait who have no replica; nobody waits beside a free slot."""
     for service_class in ServiceClass:
         put_back = pool.retries.live + sum(j.preemptions > 0 for j in pool.line.waiting())
-        assert pool.line.length(service_class) <= pool.spec.queue.length_max + put_back, (
-            "the line is longer than its bound"
-        )
+        waiting = pool.line.length(service_class) + pool.line.held_back(service_class)
+        assert waiting <= pool.spec.queue.length_max + put_back, "the line is longer than its bound"
     assert in_line == {j.ticket.id for j in journeys if j.replica_id is None}, "waiting and without a replica differ"
     people = pool.line.length(ServiceClass.INTERACTIVE)
     is_free = pool.supply.roster.choose(None) is not None
+    is_held_back = any(pool.line.held_back(service_class) for service_class in ServiceClass)
+    assert pool.admission.is_full or not is_held_back, "a large request is held back though there is room for it"
     assert not (is_free and people), "somebody waits while a slot is free"
     assert not (is_free and pool.line and pool.share.has_room()), "batch waits while it has room"
     assert not (people and pool.trust.is_outage(now)), "somebody waits while every breaker is open"

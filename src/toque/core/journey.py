@@ -90,6 +90,12 @@ class Journey:
         self.avoid = None
         self.preemptions += 1
 
+    def acquit(self) -> None:
+        """Charge it to nobody: it was taken from one line only to stand in another."""
+        assert self.charged_to is not None, "whoever is taken from a line is charged"
+        self.charged_to.settle(-self.cost_tokens)
+        self.charged_to = None
+
     def swap(self) -> None:
         """Let the second replica be the first."""
         self.replica_id, self.second_id = self.second_id, self.replica_id

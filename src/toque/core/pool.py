@@ -3,10 +3,10 @@
 Law: every request that is taken in ends exactly once, and a slot that frees is filled in the same step.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from math import inf
 
+from toque.core.admission import Admission
 from toque.core.appeal import Appeals
 from toque.core.batch_share import BatchShare
 from toque.core.exits import Exits
@@ -39,6 +39,7 @@ class Pool:
     """One model. Methods append the effects they wish for to `out`."""
 
     __slots__ = (
+        "admission",
         "decision",
         "exits",
         "forecast",
@@ -60,15 +61,17 @@ class Pool:
         self.spec = spec
         self.supply = supply
         self.scaler = scaler
-        self.line = Line(spec.queue)
+        self.admission = Admission(spec, supply.roster)
+        self.line = Line(spec.queue, self.admission)
         self.trust = Trust(spec, supply.roster, journeys)
         self.decision: Decision | None = None
         self.retries = RetryBudget(spec.retry, supply.roster)
-        self.register = Register(journeys, scaler, self.retries)
+        self.register = Register(journeys, scaler, self.retries, self.line)
         self.share = BatchShare(spec, supply.roster, self.line)
         self.slots = Slots(spec, supply, self.trust, self.retries, self.share)
         self.forecast = Forecast(spec.cold_start)
-        self.exits = Exits(spec, self.line, Outlook(self.line, supply, self.trust, self.forecast, self.share), appeals)
+        outlook = Outlook(self.line, supply, self.trust, self.forecast, self.share)
+        self.exits = Exits(spec, self.line, self.register, outlook, appeals)
         self.placing = Placing(spec, supply.roster, self.line, self.slots, self.share, self.exits)
 
     # ---- requests ----------------------------------------------------------------------------------------------------
@@ -76,9 +79,8 @@ class Pool:
     def arrive(self, ticket: Ticket, now: float, out: list[Effect]) -> bool:
         """Take a request in, or refuse it; returns whether something may be due earlier than before, or room is short.
 
-        1. too late already; 2. crash loop and nothing ready, or every breaker is open; 3. first in line and a slot is free, or
-        batch gives one up: dispatched at once, and only the first after a calm wakes anybody; 4. the line is full and nobody makes
-        way; 5. else it waits. An empty pool is started by 2, 4 and 5 alike.
+        1. too late already; 2. crash loop and nothing ready, or every breaker is open; 3. first in line, not held back, and a
+        slot is free or batch gives one up: dispatched at once, and only the first after a calm wakes anybody; else it is to wait.
         """
         roster = self.supply.roster
         if ticket.deadline <= now:  # 1
@@ -88,26 +90,19 @@ class Pool:
             self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return True
         preempted = self.share.preempted
-        replica = self.placing.slot_for(ticket.service_class, now, out)
-        if replica is not None:  # 3
-            self.slots.take(self.register.enter(ticket, now), replica, now, out)
-            if roster.in_flight > 1 and self.slots.timer.next_at == inf and self.share.preempted == preempted:
-                return False
-            self.trust.rouse(now)
+        is_held_back = self.admission.is_bounded and self.admission.holds_back(self.forecast.cost_tokens(ticket))
+        replica = None if is_held_back else self.placing.slot_for(ticket.service_class, now, out)
+        if replica is None:
+            self._wait(ticket, now, out)
             return True
-        if self.exits.standing.is_full(ticket.service_class, now):
-            self._dismiss(self.line.make_room(ticket), RefusalReason.RATE_LIMITED, now, out)
-        if self.line.is_full(ticket.service_class):  # 4
-            self._turn_away(ticket, self.line.fullness(ticket), now, out)
-        else:  # 5
-            journey = self.register.enter(ticket, now)
+        journey = self.register.enter(ticket, now)  # 3
+        if self.admission.is_bounded:
             journey.cost_tokens = self.forecast.cost_tokens(ticket)
-            self.exits.plan(journey, now)
-            self.line.join(journey)
-            self._start_if_empty(now, out)
-            if self.share.yields:
-                self.place(now, out)
-            self.exits.ask_if_due(journey, now)
+            self.line.admit(journey)
+        self.slots.take(journey, replica, now, out)
+        if roster.in_flight > 1 and self.slots.timer.next_at == inf and self.share.preempted == preempted:
+            return False
+        self.trust.rouse(now)
         return True
 
     def finished(self, journey: Journey, event: Finished, now: float, out: list[Effect]) -> bool:
@@ -148,16 +143,18 @@ class Pool:
     def abandoned(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """The client left: out of the line, or its slot is free."""
         if journey.replica_id is None:
-            self.release(journey, now)
+            self.release(journey, now, out)
         else:
             self.register.end(journey, now, None)
             self.slots.leave(journey, now, out)
             self.place(now, out)
 
-    def release(self, journey: Journey, now: float) -> None:
-        """Let one that waits go: its wait was too long, or another pool takes it."""
+    def release(self, journey: Journey, now: float, out: list[Effect]) -> None:
+        """Let one that waits go, because its client left or another pool takes it: a large one may make room for others."""
         self.register.end(journey, now)
         self.line.leave(journey)
+        if self.admission.is_bounded:
+            self.place(now, out)
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
@@ -192,6 +189,7 @@ class Pool:
         if self.line and not self.supply.roster.live:
             self.supply.target = max(1, self.supply.target)
         self.supply.reconcile(now, out)
+        self.line.let_in(now)
         self.place(now, out)
         self.trust.rouse(now)
 
@@ -199,7 +197,7 @@ class Pool:
 
     def wake(self, now: float, out: list[Effect]) -> None:
         """Do what is due: give up waits, end graces, restart, and ask the scaler."""
-        self._give_up(now, out)
+        self.exits.give_up(now, out)
         self.placing.wake(now, out)
         self.trust.wake(now, out)
         self.slots.wake(self.register.journeys, self.line, self.scaler.arrivals, now, out)
@@ -219,40 +217,46 @@ class Pool:
     def place(self, now: float, out: list[Effect]) -> None:
         """Give waiting requests to free slots, in turn, but to nobody whose time is over."""
         if self.line.next_deadline() <= now:
-            self._give_up(now, out)
+            self.exits.give_up(now, out)
         self.placing.fill(now, out)
         if self.line and self.trust.is_outage(now):
             self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
 
     def refuse_all(self, reason: RefusalReason, now: float, out: list[Effect]) -> None:
         """Refuse everybody who waits: nothing can be expected soon."""
-        self._dismiss(self.line.empty(), reason, now, out)
+        self.exits.dismiss(self.line.empty(), reason, now, out)
 
     def revise(self, spec: PoolSpec, policy: Policy, router: Router, now: float, out: list[Effect]) -> None:
         """Go by other settings from now on; who waits beyond a shorter line is refused. `restock` comes next."""
         self.spec = spec
-        self._dismiss(self.line.revise(spec.queue), RefusalReason.QUEUE_FULL, now, out)
+        self.exits.dismiss(self.line.revise(spec.queue), RefusalReason.QUEUE_FULL, now, out)
         self.retries.revise(spec.retry)
         self.scaler.revise(spec, policy, now)
         self.trust.revise(spec)
         self.slots.timer.revise(spec.hedge)
         self.exits.revise(spec)
+        self.admission.revise(spec)
         self.placing.revise(spec)
         self.supply.roster.revise(spec, router)
         self.supply.revise(spec, self.scaler.bound(self.supply.target), now, out)
 
     # ---- steps shared by several events ------------------------------------------------------------------------------
 
-    def _dismiss(self, journeys: Iterable[Journey], reason: RefusalReason, now: float, out: list[Effect]) -> None:
-        """Refuse those who just left the line."""
-        for journey in journeys:
-            self.register.end(journey, now)
-            self.exits.refuse(journey.ticket, reason, now, out)
-
-    def _give_up(self, now: float, out: list[Effect]) -> None:
-        for journey in self.exits.overdue(now):
-            self.release(journey, now)
-            self.exits.refuse(journey.ticket, self.exits.outlook.expiry_reason(journey, now), now, out)
+    def _wait(self, ticket: Ticket, now: float, out: list[Effect]) -> None:
+        """Let a newcomer wait, unless the line is full and nobody of another tenant makes way. An empty pool is started."""
+        if self.exits.standing.is_full(ticket.service_class, now):
+            self.exits.dismiss(self.line.make_room(ticket), RefusalReason.RATE_LIMITED, now, out)
+        if self.line.is_full(ticket.service_class):
+            self._turn_away(ticket, self.line.fullness(ticket), now, out)
+            return
+        journey = self.register.enter(ticket, now)
+        journey.cost_tokens = self.forecast.cost_tokens(ticket)
+        self.exits.plan(journey, now)
+        self.line.join(journey)
+        self._start_if_empty(now, out)
+        if self.share.yields:
+            self.place(now, out)
+        self.exits.ask_if_due(journey, now)
 
     def _put_back(self, journey: Journey, kind: FailureKind, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line, perhaps after a rest; its slot frees for whoever is next."""
@@ -268,9 +272,8 @@ class Pool:
             self.restock(now, out)
 
     def _turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
-        """Refuse a request that is demand nevertheless: the scaler counts it, and an empty pool is started for the next."""
-        self.exits.refuse(ticket, reason, now, out)
-        self.register.pass_by(ticket, now)
+        """Refuse a newcomer; an empty pool is started for the next."""
+        self.exits.turn_away(ticket, reason, now, out)
         self._start_if_empty(now, out)
 
     def _scale(self, now: float, out: list[Effect]) -> None:
@@ -280,7 +283,8 @@ class Pool:
             self.scaler.postpone(now)
             self.restock(now, out)
             return
-        people = (roster.in_flight - len(self.share.in_flight), self.line.length(INTERACTIVE))
+        waiting = self.line.length(INTERACTIVE) + self.line.held_back(INTERACTIVE)
+        people = (roster.in_flight - len(self.share.in_flight), waiting)
         wait = (self.line.oldest_wait_s(INTERACTIVE, now), self.forecast.cold_start.total_s)
         decision = self.scaler.decide(self.scaler.observe(roster, people, wait, now), now)
         supply.target = decision.allowed.replicas

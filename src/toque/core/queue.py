@@ -10,27 +10,43 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import inf
 
+from toque.core.admission import Admission
 from toque.core.class_line import ClassLine
 from toque.core.journey import Journey
 from toque.model.spec import QueueSpec
 from toque.model.ticket import RefusalReason, ServiceClass, Ticket
 
 INTERACTIVE = ServiceClass.INTERACTIVE
+SLACK = 64
 
 
 class Line:
     """Journeys that wait for a slot. `length_max` bounds each class by itself, so that batch never crowds out people.
 
+    Large ones that `admission` holds back wait in a lobby of their class, ordered like a line, and count for its bound alone.
+
     `shortened`: so many interactive ones are taken in for now, if that is fewer (None: it is not shortened).
     """
 
-    __slots__ = ("_batch", "_deadlines", "_interactive", "_rested_at", "_resting", "_since_batch", "_spec", "shortened")
+    __slots__ = (
+        "_admission",
+        "_batch",
+        "_deadlines",
+        "_interactive",
+        "_lines",
+        "_lobby",
+        "_rested_at",
+        "_resting",
+        "_since_batch",
+        "_spec",
+        "shortened",
+    )
 
-    def __init__(self, spec: QueueSpec) -> None:
+    def __init__(self, spec: QueueSpec, admission: Admission | None = None) -> None:
         self._spec = spec
+        self._admission = admission
         self.shortened: int | None = None
-        self._interactive = ClassLine()
-        self._batch = ClassLine()
+        self._open()
         self._deadlines: list[tuple[float, int]] = []
         self._resting: dict[int, Journey] = {}
         self._rested_at = inf
@@ -40,8 +56,9 @@ class Line:
         """Go by other limits; remove and return those who wait beyond the new length, the last of each class."""
         self._spec = spec
         beyond = []
-        for line in (self._interactive, self._batch):
-            while len(line.waiting) > spec.length_max:
+        for service_class, lobby in self._lobby.items():
+            while self.length(service_class) + len(lobby.waiting) > spec.length_max:
+                line = lobby if lobby.waiting else self._of(service_class)
                 beyond.append(next(reversed(line.waiting.values())))
                 line.leave(beyond[-1])
         self._drop_stale_deadlines()
@@ -56,20 +73,48 @@ class Line:
 
     def is_full(self, service_class: ServiceClass) -> bool:
         """Whether one more of this class would break the bound."""
-        return self.length(service_class) >= self._bound(service_class)
+        return self.length(service_class) + self.held_back(service_class) >= self._bound(service_class)
+
+    def held_back(self, service_class: ServiceClass) -> int:
+        """How many large ones of one class wait in the lobby, until `Admission` lets them into the line."""
+        return len(self._lobby[service_class].waiting)
 
     def is_first(self, service_class: ServiceClass) -> bool:
         """Whether a newcomer of this class would be the first to be served."""
         return not self._interactive.waiting and (service_class is INTERACTIVE or not self._batch.waiting)
 
     def join(self, journey: Journey) -> None:
-        """Wait in the line of one's class, behind those of the same priority and tenant."""
-        self._of(journey.ticket.service_class).join(journey)
+        """Wait in the line of one's class, or in its lobby, behind those of the same priority and tenant."""
+        service_class = journey.ticket.service_class
+        if self._admission is not None and self._admission.holds_back(journey.cost_tokens):
+            self._lobby[service_class].join(journey)
+        else:
+            self._of(service_class).join(journey)
+            self.admit(journey)
         heappush(self._deadlines, (journey.due_at, journey.ticket.id))
+
+    def admit(self, journey: Journey) -> None:
+        """Count one that is in the line, or was dispatched past it."""
+        if self._admission is not None:
+            self._admission.enter(journey.ticket.id, journey.cost_tokens)
+
+    def ended(self, journey: Journey, now: float) -> None:
+        """One that was in the line or in flight has ended: a large one makes room for who is in the lobby."""
+        if self._admission is not None and self._admission.leave(journey.ticket.id):
+            self.let_in(now)
+
+    def let_in(self, now: float) -> None:
+        """Let large ones into the line while there is room for them; they are charged when their turn comes there."""
+        for service_class, lobby in self._lobby.items():
+            while lobby.waiting and not (self._admission is not None and self._admission.is_full):
+                journey = lobby.take(self._spec, now)
+                journey.acquit()
+                self._of(service_class).join(journey)
+                self.admit(journey)
 
     def make_room(self, ticket: Ticket) -> list[Journey]:
         """Remove and return who makes way for one more in a full line; nobody where it would take from those who have less."""
-        if self.length(ticket.service_class) > self._bound(ticket.service_class):
+        if self.length(ticket.service_class) + self.held_back(ticket.service_class) > self._bound(ticket.service_class):
             return []
         displaced = self._of(ticket.service_class).displace(ticket)
         self._drop_stale_deadlines()
@@ -105,7 +150,9 @@ class Line:
         if self._resting.pop(journey.ticket.id, None) is not None:
             self._end_rests(-inf)
             return
-        self._of(journey.ticket.service_class).leave(journey)
+        lobby = self._lobby[journey.ticket.service_class]
+        line = lobby if journey.ticket.id in lobby.waiting else self._of(journey.ticket.service_class)
+        line.leave(journey)
         self._drop_stale_deadlines()
 
     def take(self, now: float, *, may_batch: bool = True) -> Journey:
@@ -141,7 +188,7 @@ class Line:
         everyone = self.waiting()
         self._resting.clear()
         self._rested_at = inf
-        self._interactive, self._batch = ClassLine(), ClassLine()
+        self._open()
         self._deadlines.clear()
         return everyone
 
@@ -153,6 +200,12 @@ class Line:
         """Everyone in line and beside it."""
         return [*self._in_line(), *self._resting.values()]
 
+    def _open(self) -> None:
+        """Begin with nobody in line."""
+        self._interactive, self._batch = ClassLine(), ClassLine()
+        self._lobby = {service_class: ClassLine() for service_class in ServiceClass}
+        self._lines = (self._interactive, self._batch, *self._lobby.values())
+
     def _end_rests(self, now: float) -> None:
         """Let those join that have rested, and know the next instant."""
         for journey in [journey for journey in self._resting.values() if journey.not_before <= now]:
@@ -161,7 +214,7 @@ class Line:
         self._rested_at = min((journey.not_before for journey in self._resting.values()), default=inf)
 
     def _in_line(self) -> list[Journey]:
-        return [*self._interactive.waiting.values(), *self._batch.waiting.values()]
+        return [journey for line in self._lines for journey in line.waiting.values()]
 
     def _of(self, service_class: ServiceClass) -> ClassLine:
         return self._interactive if service_class is INTERACTIVE else self._batch
@@ -193,7 +246,7 @@ class Line:
         heap = self._deadlines
         while heap and self._is_stale(heap[0]):
             heappop(heap)
-        if len(heap) > 2 * len(self) + 64:
+        if len(heap) > 2 * len(self) + SLACK and len(heap) > 2 * sum(len(line.waiting) for line in self._lines) + SLACK:
             heap[:] = [(journey.due_at, journey.ticket.id) for journey in self._in_line()]
             heapify(heap)
 
@@ -203,4 +256,7 @@ class Line:
         return journey is None or journey.due_at != deadline[0]
 
     def _find(self, ticket_id: int) -> Journey | None:
-        return self._interactive.waiting.get(ticket_id) or self._batch.waiting.get(ticket_id)
+        for line in self._lines:
+            if ticket_id in line.waiting:
+                return line.waiting[ticket_id]
+        return None

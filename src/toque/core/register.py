@@ -5,6 +5,7 @@ whoever is charged for it.
 """
 
 from toque.core.journey import Journey
+from toque.core.queue import Line
 from toque.core.retry import RetryBudget
 from toque.core.scaler import Scaler
 from toque.model.ticket import Ticket
@@ -13,12 +14,13 @@ from toque.model.ticket import Ticket
 class Register:
     """`journeys` are those of all pools by number of ticket."""
 
-    __slots__ = ("_retries", "_scaler", "journeys")
+    __slots__ = ("_line", "_retries", "_scaler", "journeys")
 
-    def __init__(self, journeys: dict[int, Journey], scaler: Scaler, retries: RetryBudget) -> None:
+    def __init__(self, journeys: dict[int, Journey], scaler: Scaler, retries: RetryBudget, line: Line) -> None:
         self.journeys = journeys
         self._scaler = scaler
         self._retries = retries
+        self._line = line
 
     def enter(self, ticket: Ticket, now: float) -> Journey:
         """Begin a request's way through this pool."""
@@ -31,6 +33,8 @@ class Register:
         del self.journeys[journey.ticket.id]
         if journey.charged_to is not None:
             journey.charged_to.settle(0 if tokens is None else tokens - journey.cost_tokens)
+        if journey.cost_tokens:
+            self._line.ended(journey, now)
         if journey.retries:
             self._retries.ended(journey)
         self._scaler.left(journey.ticket.service_class, now)

@@ -37,8 +37,8 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         reason=reason,
         replicas=tuple(replica.view() for replica in roster.replicas.values()),
         in_flight=roster.in_flight,
-        waiting_interactive=pool.line.length(ServiceClass.INTERACTIVE),
-        waiting_batch=pool.line.length(ServiceClass.BATCH),
+        waiting_interactive=_waiting(pool, ServiceClass.INTERACTIVE),
+        waiting_batch=_waiting(pool, ServiceClass.BATCH),
         slots=pool.spec.slots,
         minimum_warm=pool.spec.replicas.minimum_warm,
         maximum=pool.spec.replicas.maximum,
@@ -49,6 +49,10 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         batch_in_flight=len(pool.share.in_flight),
         preempted=pool.share.preempted,
     )
+
+
+def _waiting(pool: Pool, service_class: ServiceClass) -> int:
+    return pool.line.length(service_class) + pool.line.held_back(service_class)
 
 
 def _condition(pool: Pool, *, is_draining: bool) -> tuple[str, str]:

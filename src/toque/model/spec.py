@@ -51,6 +51,16 @@ class QueueSpec:
             maximum=0.5,
         ),
     )
+    large_tokens_max: int = setting(
+        0,
+        Setting(
+            "Tokens that large requests may hold at once for each ready replica, as predicted; further ones wait until one has "
+            "ended, and short ones pass them. Large is what takes more than this / (slots - 1), so that a slot is left to short "
+            "ones. 0: no bound.",
+            "tokens",
+            minimum=0,
+        ),
+    )
     cold_wait_s_max: float = setting(
         120.0,
         Setting(
