@@ -51,15 +51,17 @@ class Attempt(Call):
     `has_begun`: bytes went to the client. `moved`: something came since the relay last looked and cleared it.
     """
 
-    __slots__ = ("_refusal", "_status", "customer", "has_begun", "headers", "moved")
+    __slots__ = ("_held_bytes_max", "_refusal", "_status", "customer", "has_begun", "headers", "moved")
 
     content_type = b""
 
     headers: Headers  # once they are here
 
-    def __init__(self, customer: Customer) -> None:
+    def __init__(self, customer: Customer, *, held_bytes_max: int = 0) -> None:
+        """`held_bytes_max`: of a plain answer."""
         self.carrier = None  # what super() would do in 0.1 us
         self.customer = customer
+        self._held_bytes_max = held_bytes_max
         self._status = 0
         self._refusal: bytearray | None = None
         self.has_begun = False
@@ -188,18 +190,19 @@ class StreamAttempt(Attempt):
 class PlainAttempt(Attempt):
     """An answer in one JSON object, held until it is whole so that a loss can still be retried; a large one is not."""
 
-    __slots__ = ("_first", "_held", "_held_bytes", "_held_bytes_max", "_last")
+    __slots__ = ("_first", "_held", "_held_bytes", "_last")
 
     content_type = b"application/json"
 
+    _held: list[bytes]  # of an answer that is not whole at once: its pieces so far
+    _held_bytes: int
     _first: bytes  # once an answer is too large to hold: its two ends so far
     _last: bytes
 
-    def __init__(self, customer: Customer, *, held_bytes_max: int) -> None:
-        Attempt.__init__(self, customer)  # super() takes 0.06 us longer
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._held_bytes_max = held_bytes_max
+    def on_head(self, status: int, headers: Headers) -> None:
+        """Begin to hold."""
+        self._held, self._held_bytes = [], 0
+        super().on_head(status, headers)
 
     def wants_whole(self, status: int, headers: Headers) -> bool:
         """An answer, and nothing that is wrong with it."""

@@ -127,7 +127,7 @@ class BodyReader:
         elif dialect.streams_only and self._path in STREAMED:
             body.stream = collects = True
         wish = _wish(body, best) if body.service_tier is not UNSET or body.priority is not UNSET else None
-        self._translate(body, dialect.model, self._foreign[model])
+        _translate(body, dialect.model, self._foreign[model])
         answers_as = model if dialect.names_itself else ""
         return Ask(model, streams, collects, wants_usage, _encode(body), answers_as, tokens_max, wish)
 
@@ -135,10 +135,11 @@ class BodyReader:
         """Turn bytes into a body. The decoder refuses NaN, lone surrogates and a byte order mark by itself."""
         if len(content) > LARGE_BYTES:
             _check_structure(content)
+        decode = self._decode
         try:
             if not content.isascii():  # the decoder does not look inside what it passes on unread
                 content.decode()
-            return self._decode(content)
+            return decode(content)
         except msgspec.ValidationError as error:
             raise self._invalid(str(error), content) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -152,18 +153,6 @@ class BodyReader:
             model = _decode_named(content).model
             error.model = model if model in self._dialects else ""
         return error
-
-    @staticmethod
-    def _translate(body: Body, upstream_model: str, foreign: tuple[str, ...]) -> None:
-        """Say it in the model's dialect; a stream is always asked for its usage, for the tokens are counted."""
-        if upstream_model:
-            body.model = upstream_model
-        body.stream_options = _USAGE if body.stream is True else UNSET
-        if foreign:
-            if body.max_tokens in (UNSET, None) and "max_completion_tokens" in foreign:
-                body.max_tokens = body.max_completion_tokens
-            for name in foreign:
-                setattr(body, name, UNSET)
 
 
 def unknown_model() -> CallerError:
@@ -183,6 +172,18 @@ def _widen(shape: type[Body], names: set[str]) -> type[Body]:
     fields = [(name, Raw | UnsetType, UNSET) for name in unread]
     wide = msgspec.defstruct(shape.__name__, fields, bases=(shape,), rename=unread, kw_only=True, gc=False)
     return cast(type[Body], wide)
+
+
+def _translate(body: Body, upstream_model: str, foreign: tuple[str, ...]) -> None:
+    """Say it in the model's dialect; a stream is always asked for its usage, for the tokens are counted."""
+    if upstream_model:
+        body.model = upstream_model
+    body.stream_options = _USAGE if body.stream is True else UNSET
+    if foreign:
+        if body.max_tokens in (UNSET, None) and "max_completion_tokens" in foreign:
+            body.max_tokens = body.max_completion_tokens
+        for name in foreign:
+            setattr(body, name, UNSET)
 
 
 def _check_structure(content: bytes) -> None:

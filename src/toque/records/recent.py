@@ -7,11 +7,14 @@ from collections import deque
 
 
 class RecentTickets:
-    """The tickets of the last `length` requests. Each request is remembered and hardly one is ever asked for, so they lie in order."""
+    """The tickets of the last `length` requests, half as many as the journal's ring has steps.
+
+    Each request is remembered and hardly one is ever asked for, so they lie in order and are searched.
+    """
 
     __slots__ = ("_tickets",)
 
-    def __init__(self, length: int = 20_000) -> None:
+    def __init__(self, length: int = 10_000) -> None:
         self._tickets: deque[tuple[bytes, int]] = deque(maxlen=length)
 
     def remember(self, request_id: bytes, ticket_id: int) -> None:
