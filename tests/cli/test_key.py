@@ -102,7 +102,8 @@ def test_a_key_file_gets_the_digest_and_its_owner_alone_reads_it(config: Path) -
 
 
 def test_ls_shows_what_keys_may_do_and_where_they_stand(config: Path) -> None:
-    act(config, "create", "ci", "--expires", "2027-01-31", "--share", "2.5", "--priority-best", "1", "--may-leave")
+    rights = ("--share", "2.5", "--priority-best", "1", "--may-leave", "--limit", "tokens_per_day=2000000")
+    act(config, "create", "ci", "--expires", "2027-01-31", *rights)
     keys = listed(config)
     assert keys["ci"] == {
         "name": "ci",
@@ -112,7 +113,7 @@ def test_ls_shows_what_keys_may_do_and_where_they_stand(config: Path) -> None:
         "share": 2.5,
         "models": [],
         "may_leave": True,
-        "limits": {},
+        "limits": {"tokens_per_day": 2_000_000},
         "expires_at": "2027-01-31T00:00:00Z",
         "former_until": None,
         "origin": str(config.with_name("keys.json")),
@@ -121,6 +122,7 @@ def test_ls_shows_what_keys_may_do_and_where_they_stand(config: Path) -> None:
     status, screen = act(config, "ls")
     assert status == Exit.DONE
     assert "3 (best 1)" in screen.shown
+    assert "tokens_per_day=2000000" in screen.shown
     assert "a" * 64 not in screen.shown
 
 

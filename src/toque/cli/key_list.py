@@ -45,7 +45,7 @@ def _row(key: _Shown, now: float) -> Sequence[str]:
         str(key["priority"]) if best == key["priority"] else f"{key['priority']} (best {best})",
         f"{key['share']:g}",
         ", ".join(key["models"]) or "all",
-        ", ".join(f"{name}={limit:g}" for name, limit in key["limits"].items()) or "-",
+        ", ".join(f"{name}={limit}" for name, limit in key["limits"].items()) or "-",
         _expiry(key, tell_moment(now)),
         key["origin"],
     )

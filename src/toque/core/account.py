@@ -138,7 +138,7 @@ class Account:
         if 0 < spec.tokens_per_day <= used.tokens + self._ahead_tokens:
             return Excess(f"{spec.tokens_per_day} tokens a day", _rest_of_day_s(now), is_of_day=True)
         if 0 < spec.spend_per_day <= used.cost + self._ahead_cost:
-            return Excess(f"{spec.spend_per_day:g} of money a day", _rest_of_day_s(now), is_of_day=True)
+            return Excess(f"{spec.spend_per_day} of money a day", _rest_of_day_s(now), is_of_day=True)
         return None
 
     def _excess_of_minute(self, expected: Use, now: float) -> Excess | None:
