@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.core.story import Story, arrival, only, refusals, routes, starts, warm
+from tests.core.story import GIB, Story, arrival, only, refusals, routes, starts, stops, warm
 from toque.core.snapshot import view_fleet
 from toque.model.batch_spec import BatchSpec
 from toque.model.condition import BreakerState, FailureCause
@@ -21,6 +21,7 @@ from toque.model.messages import (
     ReplicaHealthy,
     SpecChanged,
 )
+from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 from toque.model.ticket import FailureKind, ServiceClass, Ticket
 from toque.model.trust_spec import BreakerSpec, HedgeSpec
@@ -344,3 +345,43 @@ def test_a_replica_that_dies_takes_batch_along_like_anybody() -> None:
     )
     assert story.fleet.pools["chat"].share.in_flight == {}
     assert story.ledger.where == {1: None, 2: None}
+
+
+# ---- room for another model ------------------------------------------------------------------------------------------
+
+
+def machine() -> Story:
+    """Two models of which one at a time fits; `a` has a job, and `b` nothing yet."""
+    bounds = ReplicaBounds(minimum_warm=0, maximum=1, idle_to_zero_s=1e6)
+    pools = [PoolSpec(name, slots=2, replicas=bounds, footprint=Resources(4 * GIB)) for name in ("a", "b")]
+    story = Story(*pools, capacity=Resources(6 * GIB), loads_in_s=1.0)
+    story.at(1.0, *(arrival(number, "a", batch=True) for number in range(1, 5)))
+    story.until(3.0)
+    assert story.ledger.where == {1: 1, 2: 1, 3: None, 4: None}
+    return story
+
+
+def test_a_job_of_one_model_makes_room_for_people_who_ask_for_another() -> None:
+    story = machine()
+    effects = story.at(10.0, arrival(5, "b"))
+    assert (preempted(effects), stops(effects)) == ([1, 2], [1])
+    assert routes(story.until(12.0)) == [(5, 2)]
+
+
+def test_people_who_have_just_been_served_are_not_evicted_by_the_job_at_once() -> None:
+    story = machine()
+    story.at(10.0, arrival(5, "b"))
+    story.at(13.0, Finished(5))
+    assert stops(story.until(20.0)) == [], "`b` stays for the next question"
+    assert routes(story.at(20.0, arrival(6, "b"))) == [(6, 2)]
+    story.at(21.0, Finished(6))
+    story.until(39.0)
+    assert story.ledger.replicas == {3: "ready"}, "after ageing_s without people the job has the room again"
+
+
+def test_a_job_whose_answers_flow_makes_no_room() -> None:
+    story = machine()
+    story.at(5.0, Began(1))
+    assert stops(story.at(10.0, arrival(5, "b"))) == []
+    effects = story.at(11.0, Finished(1))
+    assert (routes(effects), stops(effects)) == ([(3, 1)], [1]), "3 has just begun, and yields"

@@ -117,6 +117,10 @@ class BatchShare:
                 return journey
         return None
 
+    def yielding(self, replica_id: int) -> list[Journey]:
+        """Return the requests on a replica that may be put back."""
+        return [journey for journey in self._yielding.values() if journey.replica_id == replica_id]
+
     def _last_first(self) -> Iterator[Journey]:
         for journey in reversed(self._yielding.values()):
             replica = self._roster.replicas.get(journey.replica_id or -1)

@@ -47,7 +47,7 @@ from toque.model.messages import (
     Woke,
 )
 from toque.model.spec import FleetSpec, PoolSpec
-from toque.model.ticket import RefusalReason, Ticket
+from toque.model.ticket import RefusalReason, ServiceClass, Ticket
 
 PHASES = {ReplicaSpawned: Step.SPAWNED, ReplicaLoaded: Step.LOADED}
 """What a replica that is coming tells of its way, as a step of its life."""
@@ -161,7 +161,7 @@ class Fleet:
 
     def _tidy_up(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """A request of this pool has ended: 1. it may be able to miss something now; 2. it may have been its last."""
-        if self.short and not pool.line:  # 1
+        if self.short and not pool.line.length(ServiceClass.INTERACTIVE):  # 1
             self._make_room(now, out)
         self._forget_if_gone(pool)  # 2
 
@@ -272,9 +272,9 @@ class Fleet:
             if not needy.supply.shortage:
                 del self.short[name]
                 continue
-            for pool, replica in room_makers(needy, self.pools.values(), self.budget):
-                pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
-                pool.supply.drain(replica, now, out, f"{name} needs the room")
+            for pool, replica in room_makers(needy, self.pools.values(), self.budget, now):
+                pool.give_up(replica, f"{name} needs the room", now, out)
+                self._note(pool)
             if needy.line and not needy.supply.roster.live and is_hopeless(needy, self.pools.values(), self.budget):
                 needy.refuse_all(RefusalReason.NO_CAPACITY, now, out)
 

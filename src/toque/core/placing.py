@@ -78,6 +78,11 @@ class Placing:
             self.next_at = inf
             self._make_way(now, out, is_due=True)
 
+    def clear_all(self, replica: Replica, now: float, out: list[Effect]) -> None:
+        """Put back the batch that a replica has: its room is needed."""
+        for journey in self._share.yielding(replica.id):
+            self._preempt(journey, now, out)
+
     def put_back(self, journey: Journey, rest_s: float, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of its line, perhaps after a rest; its slot is free."""
         self._slots.leave(journey, now, out)

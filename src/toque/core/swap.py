@@ -2,7 +2,8 @@
 
 Law: only idle replicas beyond their pool's minimum warm are missed, the one idle longest first. For a pool with requests
 waiting and no replica at all any of them will do; for one that merely wants more, only those their own policy would give
-up, and never a pool's last; none of a pool that is being renewed. Nothing is stopped unless that makes enough room.
+up, and never a pool's last; none of a pool that is being renewed. Nothing is stopped unless that makes enough room. Where people
+wait, replicas that have nothing but batch that can be put back are missed too; where only batch does, none that just served.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,15 +11,16 @@ from collections.abc import Iterable, Iterator
 from toque.core.budget import Budget
 from toque.core.pool import Pool
 from toque.core.replica import Replica
+from toque.model.ticket import ServiceClass
 from toque.model.view import ReplicaState
 
 LEAVING = frozenset({ReplicaState.DRAINING, ReplicaState.STOPPING})
 
 
-def room_makers(needy: Pool, pools: Iterable[Pool], budget: Budget) -> list[tuple[Pool, Replica]]:
+def room_makers(needy: Pool, pools: Iterable[Pool], budget: Budget, now: float) -> list[tuple[Pool, Replica]]:
     """Return the replicas to drain so that one more of `needy` fits; none when it fits soon anyway, or never."""
     everyone = list(pools)
-    missable = sorted(_missable(needy, everyone), key=lambda pair: pair[1].idle_since or 0.0)
+    missable = sorted(_missable(needy, everyone, now), key=lambda pair: _missed_least(pair[1]))
     if not missable:
         return []
     used = budget.used
@@ -44,16 +46,24 @@ def is_hopeless(needy: Pool, pools: Iterable[Pool], budget: Budget) -> bool:
     return bool(needy.supply.footprint.shortage(room))
 
 
-def _missable(needy: Pool, pools: list[Pool]) -> Iterator[tuple[Pool, Replica]]:
+def _missed_least(replica: Replica) -> tuple[bool, float]:
+    return replica.in_flight > 0, replica.idle_since or 0.0
+
+
+def _missable(needy: Pool, pools: list[Pool], now: float) -> Iterator[tuple[Pool, Replica]]:
     is_urgent = bool(needy.line) and not needy.supply.roster.live
+    people = is_urgent and needy.line.length(ServiceClass.INTERACTIVE) > 0
+    idle_before = now - needy.spec.queue.ageing_s if is_urgent and not people else now
     for pool in pools:
-        if pool is needy or not pool.spec.elastic or pool.line or pool.supply.outdated:
+        is_waited_for = pool.line.length(ServiceClass.INTERACTIVE) if people else len(pool.line)
+        if pool is needy or not pool.spec.elastic or is_waited_for or pool.supply.outdated:
             continue
         spare = pool.supply.roster.live - _kept(pool, is_urgent=is_urgent)
         if spare > 0:
-            idle = [r for r in pool.supply.roster.in_state(ReplicaState.READY) if not r.in_flight]
-            idle.sort(key=lambda r: r.idle_since or 0.0)
-            yield from ((pool, replica) for replica in idle[:spare])
+            ready = pool.supply.roster.in_state(ReplicaState.READY)
+            idle = [r for r in ready if not r.in_flight and (r.idle_since or 0.0) <= idle_before]
+            beside = [r for r in ready if people and r.in_flight and len(pool.share.yielding(r.id)) == r.in_flight]
+            yield from ((pool, replica) for replica in sorted(idle + beside, key=_missed_least)[:spare])
 
 
 def _kept(pool: Pool, *, is_urgent: bool) -> int:
