@@ -52,7 +52,7 @@ def _show_pool(pool: _Json, rows: Sequence[_Json], terminal: Terminal) -> None:
     ready = sum(row["replica"]["state"] == "ready" for row in rows)
     terminal.show(
         f"  {ready} of {count(len(rows), 'replica')} ready, {pool['minimum_warm']} to {pool['maximum']} allowed; "
-        f"in flight {pool['in_flight']}; "
+        f"in flight {pool['in_flight']}{_beside(pool)}; "
         f"waiting {pool['waiting_interactive']} interactive, {pool['waiting_batch']} batch"
     )
     if pool["decision"]:
@@ -60,6 +60,12 @@ def _show_pool(pool: _Json, rows: Sequence[_Json], terminal: Terminal) -> None:
     if rows:
         for line in columns([_TITLES, *map(_cells, rows)], "  "):
             terminal.show(line)
+
+
+def _beside(pool: _Json) -> str:
+    """Say what of it is batch, and how often some was put back, where there was any."""
+    told = f" ({pool['batch_in_flight']} batch)" if pool["batch_in_flight"] else ""
+    return f"{told}, {count(pool['preempted'], 'preemption')} so far" if pool["preempted"] else told
 
 
 def tell_decision(decision: _Json) -> str:
