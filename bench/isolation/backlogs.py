@@ -51,7 +51,7 @@ def million(folder: Path, *, quick: bool) -> Mapping[str, object]:
     with serving(FAKE, folder) as service:
         memory = Memory(service)
         with memory.watched():
-            quiet = [load.talk(service.door, number) for number in range(rounds)]
+            quiet = [load.talk(service.door, number, number) for number in range(rounds)]
         idle = memory.highest
         began = time.monotonic()
         with memory.watched():
@@ -59,7 +59,7 @@ def million(folder: Path, *, quick: bool) -> Mapping[str, object]:
         took_s, intake = time.monotonic() - began, memory.highest
         with memory.watched():
             before, began = service.completed(batches), time.monotonic()
-            busy = [load.talk(service.door, 100 + number) for number in range(rounds)]
+            busy = [load.talk(service.door, number, 100 + number) for number in range(rounds)]
             per_s = (service.completed(batches) - before) / (time.monotonic() - began)
     return {
         "items": files * lines,

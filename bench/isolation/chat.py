@@ -1,6 +1,7 @@
 """People beside a backlog: the same interactive load with and without it, in turns, on fake agents and on the embedded model.
 
-Law: a figure with the backlog stands beside the one without, of the same service and the same minutes.
+Law: a figure with the backlog stands beside the one without, of the same service, the same minutes and the same instants of
+arrival: people alone may be too many at a moment, too.
 """
 
 import asyncio
@@ -47,13 +48,13 @@ class Load:
     words: int
     tokens_max: int
 
-    def talk(self, door: Door, seed: int) -> list[Asked]:
-        """Ask, and return what came of it."""
-        return asyncio.run(self.talking(door, seed))
+    def talk(self, door: Door, seed: int, story: int) -> list[Asked]:
+        """Ask at the instants that the seed says, with prompts that no other `story` has; return what came of it."""
+        return asyncio.run(self.talking(door, seed, story))
 
-    async def talking(self, door: Door, seed: int) -> list[Asked]:
+    async def talking(self, door: Door, seed: int, story: int) -> list[Asked]:
         """The same inside of a loop."""
-        asking = talker(door, self.words, self.tokens_max, seed * 10_000)
+        asking = talker(door, self.words, self.tokens_max, story * 10_000)
         return await poisson(self.rate, self.seconds, seed, asking)
 
 
@@ -68,7 +69,7 @@ class Sides:
 
 def on_fakes(folder: Path, *, quick: bool) -> Mapping[str, object]:
     """Measure on a fake model of two replicas, sixteen slots in all."""
-    rounds, seconds = (1, 4.0) if quick else (8, 10.0)
+    rounds, seconds = (1, 4.0) if quick else (6, 10.0)
     load = Load(LOAD_RATIO * SLOTS / FAKE_S, seconds, words=20, tokens_max=20)
     with serving(FAKE, folder) as service:
         alone_per_s = batch_alone(service, 2.0 if quick else 10.0, words=20, tokens_max=20)
@@ -84,7 +85,7 @@ def on_fakes(folder: Path, *, quick: bool) -> Mapping[str, object]:
 
 def on_the_engine(folder: Path, *, quick: bool) -> Mapping[str, object]:
     """Measure on the embedded model: behind toque, and its own server with its own queue asked by the same clients."""
-    rounds, seconds = (1, 5.0) if quick else (3, 30.0)
+    rounds, seconds = (1, 5.0) if quick else (2, 24.0)
     load = Load(0.6, seconds, words=20, tokens_max=24)
     with serving(EMBEDDED, folder) as service, engine(ENGINE_SLOTS, ENGINE_THREADS, ENGINE_CONTEXT) as bare:
         alone_per_s = batch_alone(service, seconds / 2, words=40, tokens_max=64)
@@ -94,8 +95,8 @@ def on_the_engine(folder: Path, *, quick: bool) -> Mapping[str, object]:
             toque.quiet += one.quiet
             toque.busy += one.busy
             toque.items_per_s += one.items_per_s
-            direct.quiet.append(load.talk(bare, 100 + number))
-            asked, items_per_s = asyncio.run(_beside_a_crowd(bare, load, 200 + number))
+            direct.quiet.append(load.talk(bare, number, 100 + number))
+            asked, items_per_s = asyncio.run(_beside_a_crowd(bare, load, number))
             direct.busy.append(asked)
             direct.items_per_s.append(items_per_s)
     return {
@@ -111,10 +112,10 @@ def contrast(service: Service, load: Load, rounds: int, *, words: int, tokens_ma
     """Talk without and with a saturating backlog in turns."""
     sides = Sides([], [], [])
     for number in range(first, first + rounds):
-        sides.quiet.append(load.talk(service.door, 2 * number))
+        sides.quiet.append(load.talk(service.door, number, 2 * number))
         batch_id = saturate(service, words, tokens_max, round(load.seconds))
         before, began = service.completed([batch_id]), time.monotonic()
-        sides.busy.append(load.talk(service.door, 2 * number + 1))
+        sides.busy.append(load.talk(service.door, number, 2 * number + 1))
         sides.items_per_s.append((service.completed([batch_id]) - before) / (time.monotonic() - began))
         assert service.batch(batch_id)["status"] == "in_progress", "the backlog was too small"
         service.cancel(batch_id)
@@ -182,7 +183,7 @@ async def _beside_a_crowd(door: Door, load: Load, seed: int) -> tuple[list[Asked
     noise = asyncio.create_task(crowd(CROWD, ends, talker(door, 40, 64, 10**6 + seed * 10_000)))
     await asyncio.sleep(2.0)
     began = now()
-    asked = await load.talking(door, seed)
+    asked = await load.talking(door, seed, 200 + seed)
     seconds = now() - began
     ends.set()
     return asked, len(await noise) / (seconds + 2.0)
