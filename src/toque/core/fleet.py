@@ -23,7 +23,7 @@ from toque.core.scaler import Scaler
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.spending import Spending
 from toque.core.supply import Supply
-from toque.core.swap import is_hopeless, room_makers
+from toque.core.swap import give_up, is_hopeless, room_makers
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -273,7 +273,7 @@ class Fleet:
                 del self.short[name]
                 continue
             for pool, replica in room_makers(needy, self.pools.values(), self.budget, now):
-                pool.give_up(replica, f"{name} needs the room", now, out)
+                give_up(pool, replica, f"{name} needs the room", now, out)
                 self._note(pool)
             if needy.line and not needy.supply.roster.live and is_hopeless(needy, self.pools.values(), self.budget):
                 needy.refuse_all(RefusalReason.NO_CAPACITY, now, out)

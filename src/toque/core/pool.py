@@ -193,13 +193,6 @@ class Pool:
         self.place(now, out)
         self.trust.rouse(now)
 
-    def give_up(self, replica: Replica, reason: str, now: float, out: list[Effect]) -> None:
-        """Let a replica go that is idle, or has nothing but batch: that is put back."""
-        self.placing.clear_all(replica, now, out)
-        self.supply.target = min(self.supply.target, self.supply.roster.live - 1)
-        self.supply.drain(replica, now, out, reason)
-        self.place(now, out)
-
     # ---- time and settings -------------------------------------------------------------------------------------------
 
     def wake(self, now: float, out: list[Effect]) -> None:

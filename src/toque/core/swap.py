@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from toque.core.budget import Budget
 from toque.core.pool import Pool
 from toque.core.replica import Replica
+from toque.model.messages import Effect
 from toque.model.ticket import ServiceClass
 from toque.model.view import ReplicaState
 
@@ -34,6 +35,14 @@ def room_makers(needy: Pool, pools: Iterable[Pool], budget: Budget, now: float) 
         makers.append((pool, replica))
         used = used.minus(replica.footprint)
     return [] if footprint.shortage(budget.capacity.minus(used)) else makers
+
+
+def give_up(pool: Pool, replica: Replica, reason: str, now: float, out: list[Effect]) -> None:
+    """Let a replica go that is idle, or has nothing but batch: that is put back."""
+    pool.placing.clear_all(replica, now, out)
+    pool.supply.target = min(pool.supply.target, pool.supply.roster.live - 1)
+    pool.supply.drain(replica, now, out, reason)
+    pool.place(now, out)
 
 
 def is_hopeless(needy: Pool, pools: Iterable[Pool], budget: Budget) -> bool:
