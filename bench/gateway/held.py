@@ -111,6 +111,10 @@ def measure_streams(rig: Rig, toque: Contender, count: int, seconds: float) -> d
     began: list[float] = []
     case = Case("streams", count, streams=True, pace_us=PACE_US)
     figures = rig.load(case, toque.port, 1 + count * WARM_S_PER_STREAM, seconds, lambda: began.append(toque.cpu_s()))
+    if not began:
+        raise RigError(
+            f"{figures.errors} streams failed before all were under way (last status {figures.last_status})."
+        )
     used_s = toque.cpu_s() - began[0]
     return {
         "streams": count,

@@ -154,7 +154,7 @@ def _read_each(data: bytes) -> Iterator[tuple[slice, _Chunk]]:
 
 def _text(event: bytes) -> bytes:
     """The data of one event, its lines joined by LF."""
-    if event.startswith(b"data: ") and b"\n" not in event and b"\r" not in event:
+    if event.startswith(b"data: ") and event.find(b"\n") < 0 and event.find(b"\r") < 0:
         return event[6:].strip()
     lines = [line[5:].removeprefix(b" ") for line in _FIELD.findall(event) if line.startswith(b"data:")]
     return b"\n".join(lines).strip()

@@ -48,7 +48,7 @@ def are_ordinary(events: bytes) -> bool:
 class FamiliarChunks:
     """The chunks of one stream: each an event that equals the last ordinary one but for its text."""
 
-    __slots__ = ("_after", "_before", "_patience", "_text")
+    __slots__ = ("_after", "_before", "_end", "_patience", "_text")
 
     def __init__(self) -> None:
         self._patience = PATIENCE
@@ -56,23 +56,35 @@ class FamiliarChunks:
 
     def forget(self) -> None:
         """Recognise nothing until the next event is learnt."""
-        self._before = self._after = b"\0"  # in no event
+        self._before = self._after = self._end = b"\0"  # in no event
         self._text = slice(0)
 
     def match(self, data: bytes) -> bool:
         """Whether a read that begins with a chunk is whole chunks, each with an event as it is known (0.4 us each)."""
-        if not data.endswith(b"\n\n\r\n"):
+        if not data.endswith(self._end):
             return False
-        before, after, text = self._before, self._after, self._text
-        parts = iter(data.split(b"\r\n"))
+        size, _, event = data[:-2].partition(b"\r\n")
+        if not event.startswith(self._before):
+            return False
         try:
-            for size, event in zip(parts, parts, strict=False):  # the last part, behind the last line end, is empty
-                if not (event.startswith(before) and event.endswith(after)) or size != b"%x" % len(event):
-                    return False
-                _decode_text(event[text])
+            if size == b"%x" % len(event):
+                _decode_text(event[self._text])
+            elif not self._match_all(data[:-2].split(b"\r\n")):
+                return False
         except UNREADABLE:
             return False
         self._patience = PATIENCE
+        return True
+
+    def _match_all(self, lines: list[bytes]) -> bool:
+        """Whether these are sizes and events in turn. Raises one of UNREADABLE for a text that is none."""
+        if len(lines) % 2:
+            return False
+        before, after, text = self._before, self._after, self._text
+        for size, event in zip(lines[::2], lines[1::2], strict=True):
+            if not (event.startswith(before) and event.endswith(after)) or size != b"%x" % len(event):
+                return False
+            _decode_text(event[text])
         return True
 
     def learn(self, events: bytes) -> None:
@@ -84,5 +96,5 @@ class FamiliarChunks:
         found = _TEXT.search(event)
         if found is not None:
             start, end = found.span(1)
-            self._before, self._after = event[:start], event[end:]
+            self._before, self._after, self._end = event[:start], event[end:], event[end:] + b"\r\n"
             self._text = slice(start - 1, end + 1 - len(event))  # with its quotes
