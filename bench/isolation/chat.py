@@ -85,7 +85,7 @@ def on_fakes(folder: Path, *, quick: bool) -> Mapping[str, object]:
 
 def on_the_engine(folder: Path, *, quick: bool) -> Mapping[str, object]:
     """Measure on the embedded model: behind toque, and its own server with its own queue asked by the same clients."""
-    rounds, seconds = (1, 5.0) if quick else (1, 30.0)
+    rounds, seconds = (1, 5.0) if quick else (1, 15.0)
     load = Load(0.6, seconds, words=20, tokens_max=24)
     with serving(EMBEDDED, folder) as service, engine(ENGINE_SLOTS, ENGINE_THREADS, ENGINE_CONTEXT) as bare:
         alone_per_s = batch_alone(service, seconds / 2, words=40, tokens_max=64)

@@ -1,6 +1,6 @@
 """Does batch disturb chat? Interactive TTFT beside a saturating backlog, what batch gets of what is idle, fairness, a million items.
 
-python bench/isolation/run.py [--quick] [--only PART ...] [--folder DIR] [--json FILE]     (all: 9 minutes; --quick: 20 s a part)
+python bench/isolation/run.py [--quick] [--only PART ...] [--folder DIR] [--json FILE]     (all: 8 minutes; --quick: 20 s a part)
 
 Parts: `fakes` (TTFT and batch throughput on fake agents), `engine` (the same on the embedded model, and on its server without toque),
 `tenants` (ten of unequal appetite), `million` (a backlog of a million items: time, memory, TTFT; O04). What keeps processes
