@@ -13,6 +13,7 @@ from toque.cli.exits import MEANINGS
 from toque.cli.terminal import Terminal
 
 HELP_WIDTH = 100
+DEBUG = "--debug"
 
 
 class Verb(Protocol):
@@ -170,10 +171,12 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; exits with the help text or a usage error as argparse does."""
+    """Parse a command line; exits with the help text or a usage error as argparse does. `--debug` may stand anywhere."""
     given = [word for word in argv if word in VERBS][:1]
     parser, _ = make_parsers(given)
-    return parser.parse_args(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    words = [word for word in argv[:end] if word != DEBUG]
+    return parser.parse_args([*[DEBUG] * (len(words) < end), *words, *argv[end:]])
 
 
 def make_parsers(
@@ -187,7 +190,7 @@ def make_parsers(
         formatter_class=_Help,
         allow_abbrev=False,
     )
-    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    parser.add_argument(DEBUG, action="store_true", help="show where an error came from")
     choice = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     parsers = {
         name: choice.add_parser(
@@ -200,7 +203,6 @@ def make_parsers(
         for name, entry in VERBS.items()
     }
     for name in complete:
-        parsers[name].add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         load_verb(name).add_arguments(parsers[name])
     return parser, parsers
 
