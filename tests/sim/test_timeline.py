@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from tests.sim.question import ask
 from toque.model.messages import Effect, Event, ReplicaReady, ReplicaStopped, StartReplica
+from toque.model.ticket import ServiceClass
+from toque.sim.arrival import Arrival
 from toque.sim.engine import Request
 from toque.sim.study import run_fixed, run_policy
 from toque.sim.timeline import BINS_MAX, Moment, Point, Timeline
@@ -87,6 +89,16 @@ def test_a_refused_request_waited_until_it_was_refused() -> None:
     run_fixed(replace(question, profile=replace(question.profile, base_s=1000.0)), 1, [timeline])
     assert timeline.points()[0].wait_worst_s == pytest.approx(600.0)
     assert timeline.points()[-1].waiting == 0
+
+
+def test_a_request_that_was_put_back_waits_again() -> None:
+    timeline = Timeline(bins_max=8)
+    arrivals = [Arrival(0.0, service_class=ServiceClass.BATCH), Arrival(0.5)]
+    run_fixed(replace(ask([0.0]), arrivals=lambda: iter(arrivals)), 1, [timeline])
+    points = timeline.points()[:5]
+    assert [point.width_s for point in points] == [0.5] * 5
+    assert [point.in_flight for point in points] == [1, 1, 1, 1, 1]
+    assert [point.waiting for point in points] == [0, 1, 1, 0, 0]
 
 
 def test_a_timeline_that_saw_nothing_is_one_empty_bin() -> None:

@@ -14,6 +14,7 @@ from toque.model.messages import (
     Effect,
     Event,
     Failed,
+    Preempt,
     RecordDecision,
     ReplicaFailed,
     ReplicaReady,
@@ -102,11 +103,7 @@ class Timeline:
             case _:
                 pass
         for effect in effects:
-            if isinstance(effect, Dispatch):
-                self._waiting -= 1
-                self._in_flight += 1
-            elif isinstance(effect, StartReplica):
-                self._starting.add(effect.replica_id)
+            self._follow(effect)
 
     def ended(self, request: Request, now: float) -> None:
         """Take one request out, and note how long it waited."""
@@ -125,6 +122,19 @@ class Timeline:
     def points(self) -> list[Point]:
         """Return what was seen so far; every bin but the last is complete."""
         return [self._point(index, seen) for index, seen in enumerate(self._bins)]
+
+    def _follow(self, effect: Effect) -> None:
+        match effect:
+            case Dispatch():
+                self._waiting -= 1
+                self._in_flight += 1
+            case Preempt():
+                self._in_flight -= 1
+                self._waiting += 1
+            case StartReplica(_, replica_id):
+                self._starting.add(replica_id)
+            case _:
+                pass
 
     def _point(self, index: int, seen: _Bin) -> Point:
         at = index * self._width_s
