@@ -171,6 +171,28 @@ def test_traffic_can_be_reshaped_and_mixed_on_the_way(profile: str, screen: Scre
     assert 100 < json.loads(screen.shown)["requests"] < 800
 
 
+def test_a_job_in_the_valleys_is_told_beside_the_same_traffic_without_it(profile: str, tmp_path: Path) -> None:
+    flags = ("--profile", profile, "--policy", "fixed", "--backlog", "100", "--backlog-tokens", "50,20")
+    json_screen, table, page = Screen(), Screen(), Screen()
+    assert json_screen.run("simulate", TRACE, *flags, "--backlog-at", "30", "--json") == Exit.DONE
+    content = json.loads(json_screen.shown)
+    valley = content["valleys"][0]
+    job, own = valley["job"], valley["own_fleet"]
+    assert valley["policy"] == "fixed"
+    assert valley["alone"]["replica_hours"] == content["policies"][0]["replica_hours"]
+    assert (job["items"], job["done"], job["at_s"]) == (100, 100, 30)
+    assert 0.5 < job["idle_used"] <= 1
+    assert own["replica_hours"] == pytest.approx(100 * (0.2 + 50 * 0.0001 + 19 * 0.01) / 2 / 3600, abs=1e-6)
+    saved = valley["alone"]["replica_hours"] + own["replica_hours"] - valley["beside"]["replica_hours"]
+    assert valley["saved_replica_hours"] == pytest.approx(saved, abs=1e-5)
+    assert table.run("simulate", TRACE, *flags) == Exit.DONE
+    for text in ("POLICY", "IN THE VALLEYS", "with the job", "fixed: 100 items in", "always full"):
+        assert text in table.shown
+    assert page.run("simulate", TRACE, *flags, "--html", str(tmp_path / "report.html")) == Exit.DONE
+    assert "IN THE VALLEYS" in page.shown
+    assert "POLICY" not in page.shown
+
+
 def test_the_classic_demonstration_is_told_line_by_line(screen: Screen) -> None:
     assert screen.run("simulate", "bursts") == Exit.DONE
     for text in ("target 10", "scaling up", "scaling down", "stable", "55 requests"):
@@ -198,6 +220,8 @@ def test_with_any_flag_the_demonstration_is_traffic_like_any_other(profile: str,
         (["poisson:rate=1", "--profile", "none.toml"], "none.toml"),
         (["poisson:rate=1", "--thin", "0"], "--thin"),
         (["poisson:rate=1", "--between", "9000", "9100"], "no requests"),
+        (["poisson:rate=1", "--backlog", "-1"], "number of items"),
+        (["poisson:rate=1", "--backlog", "5", "--backlog-tokens", "500"], "no lengths of an item"),
         (["poisson:rate=1", "--model", "chat"], "does not tell models apart"),
         (["poisson:rate=1", "--compare", "a.toml", "--policy", "kpa"], "--compare"),
     ],

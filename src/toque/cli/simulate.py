@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from toque.cli.backlog import add_backlog, read_job, show_valleys
 from toque.cli.demonstration import demonstrate
 from toque.cli.exits import Exit
 from toque.cli.parser import add_json
@@ -21,19 +23,22 @@ from toque.cli.terminal import Terminal
 from toque.core.scaling import POLICIES
 from toque.model.errors import ConfigError
 from toque.sim.assertion import Assertion, read_assertion
+from toque.sim.backlog import Job
 from toque.sim.engine import Watcher
 from toque.sim.optimum import Optimum, bound_hours, cheapest, find_plan
 from toque.sim.report.document import compared, document
 from toque.sim.report.html import Shown, Story, render_html
-from toque.sim.study import FIXED, PLAN, Row, run_fixed, run_policy
+from toque.sim.study import FIXED, PLAN, Question, Row, run_fixed, run_policy
 from toque.sim.survey import survey
 from toque.sim.timeline import Moment, Timeline
+from toque.sim.valley import Valley, compare, valley_figures
 from toque.sim.workload.synthetic import BURSTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_question(parser)
+    add_backlog(parser)
     parser.add_argument(
         "--policy",
         metavar="P",
@@ -74,18 +79,21 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         return demonstrate(terminal)
     assertions = [read_assertion(text) for text in args.assertions]
     stories = _stories(args, terminal)
-    studies = [
-        document(one.trace, one.question, one.optimum, one.rows, one.price) | {"slots_from": one.slots_from}
-        for one in stories
-    ]
+    studies = [_document(one) for one in stories]
     if args.html:
         _write_page(args.html, stories, terminal)
     if args.json:
         terminal.show_json(compared(studies))
-    elif not args.html:
+    else:
         for content, story in zip(studies, stories, strict=True):
-            _show(content, story, terminal)
+            _show(content, story, terminal, is_brief=bool(args.html))
     return _judge(assertions, compared(studies)["policies"], terminal)
+
+
+def _document(story: Story) -> dict[str, Any]:
+    content = document(story.trace, story.question, story.optimum, story.rows, story.price)
+    valleys = {"valleys": [valley_figures(one) for one in story.valleys]} if story.valleys else {}
+    return {**content, "slots_from": story.slots_from, **valleys}
 
 
 def _is_plain(args: argparse.Namespace) -> bool:
@@ -99,7 +107,7 @@ def _stories(args: argparse.Namespace, terminal: Terminal) -> list[Story]:
     """One study, or with --compare one for each file; whatever is wrong with any is told before the first begins."""
     named = read_studies(args, terminal)
     names = [contender.policy for one in named for contender in one.contenders]
-    policies, workload = read_policies(names), read_workload(args)
+    policies, workload, job = read_policies(names), read_workload(args), read_job(args)
     questions = [
         replace(read_question(args, workload, one.settings), policies=policies, target=args.target) for one in named
     ]
@@ -107,20 +115,30 @@ def _stories(args: argparse.Namespace, terminal: Terminal) -> list[Story]:
         progress.move("reading the trace", 0.0)
         found = survey(workload)
         return [
-            _story(args, one, settle(args, question, found, progress), progress)
+            _story(args, one, settle(args, question, found, progress), job, progress)
             for one, question in zip(named, questions, strict=True)
         ]
 
 
-def _story(args: argparse.Namespace, named: Named, asked: Asked, progress: SimulationBar) -> Story:
+def _story(args: argparse.Namespace, named: Named, asked: Asked, job: Job, progress: SimulationBar) -> Story:
     shown = [_run(contender, asked, args.at, progress) for contender in named.contenders]
     optimum = _optimum(asked, [one.row for one in shown], progress)
-    return Story(args.trace, asked.question, optimum, shown, args.price, named.title, named.slots_from)
+    pairs = zip(named.contenders, shown, strict=True) if job.items else ()
+    valleys = [_valley(contender, one.row, asked, job, progress) for contender, one in pairs]
+    return Story(args.trace, asked.question, optimum, shown, args.price, named.title, named.slots_from, valleys)
 
 
-def _show(content: Mapping[str, object], story: Story, terminal: Terminal) -> None:
-    if story.name:
+def _show(content: Mapping[str, Any], story: Story, terminal: Terminal, *, is_brief: bool) -> None:
+    """Print a study, or of one that went into a page only what pages do not have: the valleys."""
+    if story.name and (story.valleys or not is_brief):
         terminal.show(terminal.paint(story.name, "bold", terminal.out))
+    if not is_brief:
+        _show_policies(content, story, terminal)
+    if story.valleys:
+        show_valleys(content["valleys"], terminal)
+
+
+def _show_policies(content: Mapping[str, Any], story: Story, terminal: Terminal) -> None:
     show_study(content, terminal)
     best = min(story.shown, key=lambda one: (not one.row.measures.holds, one.row.replica_hours))
     if best.timeline is not None:
@@ -134,11 +152,22 @@ def _run(contender: Contender, asked: Asked, at: float | None, progress: Simulat
     timeline, moment = Timeline(), Moment(at if at is not None else 0.0)
     watchers: Sequence[Watcher] = (timeline, moment)
     question = replace(asked.question, progress=progress.of(contender.name, asked.survey.span_s))
+    row = _row(contender, question, asked.fixed.replicas, watchers)
+    return Shown(row, timeline, moment if at is not None else None)
+
+
+def _valley(contender: Contender, alone: Row, asked: Asked, job: Job, progress: SimulationBar) -> Valley:
+    told = progress.of(f"{contender.name} with the job", asked.survey.span_s)
+    question = replace(asked.question, progress=told, job=job)
+    return compare(question, alone, _row(contender, question, asked.fixed.replicas))
+
+
+def _row(contender: Contender, question: Question, fixed: int, watchers: Sequence[Watcher] = ()) -> Row:
     if contender.policy == FIXED and question.pool is None:
-        row = run_fixed(question, asked.fixed.replicas, watchers)
+        row = run_fixed(question, fixed, watchers)
     else:
         row = run_policy(question, contender.policy, watchers)
-    return Shown(replace(row, policy=contender.name), timeline, moment if at is not None else None)
+    return replace(row, policy=contender.name)
 
 
 def _optimum(asked: Asked, rows: Sequence[Row], progress: SimulationBar) -> Optimum:

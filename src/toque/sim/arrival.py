@@ -9,7 +9,7 @@ class Arrival:
     """`at` is seconds since the workload began; lengths are in tokens; an empty `pool` is the fleet's first.
 
     `priority` is 0 to 7, lower is sooner; `share` is the weight of its tenant. `is_whole`: the answer is
-    wanted in one piece, and no stream.
+    wanted in one piece, and no stream. `is_item`: it is one of a backlog behind the traffic (`backlog.py`).
     """
 
     at: float
@@ -21,3 +21,4 @@ class Arrival:
     priority: int = PRIORITY
     share: float = 1.0
     is_whole: bool = False
+    is_item: bool = False

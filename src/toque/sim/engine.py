@@ -36,6 +36,7 @@ from toque.model.messages import (
 from toque.model.spec import FleetSpec
 from toque.model.ticket import FailureKind, Ticket
 from toque.sim.arrival import Arrival
+from toque.sim.backlog import Backlog, Job
 from toque.sim.clockwork import Clockwork
 from toque.sim.driver import SimulatedDriver
 from toque.sim.faults import Faults
@@ -80,7 +81,7 @@ class Scenario:
 
     `replica` makes replicas of every pool that `replicas` has no maker of its own for. `patience_s` after its arrival a
     request that still waits is given up. With `initial` so many replicas of the first pool are ready when time begins;
-    without, every pool orders its minimum warm then.
+    without, every pool orders its minimum warm then. `backlog` lies behind the arrivals of the first pool.
     """
 
     spec: FleetSpec
@@ -93,6 +94,7 @@ class Scenario:
     faults: Faults = field(default_factory=Faults)
     replicas: Mapping[str, ReplicaFactory] = field(default_factory=dict)
     initial: int = 0
+    backlog: Backlog = field(default_factory=lambda: Backlog(Job()))
 
 
 class Simulation:
@@ -108,6 +110,9 @@ class Simulation:
         self._first_pool = pools[0].name
         self._ways = WaysOut(pools)
         self._requests: dict[int, Request] = {}
+        self._number = 0
+        self._backlog = scenario.backlog
+        self._backlog.open(self._fleet.pools[self._first_pool].supply.roster)
         self._has_begun = False
         timeouts_s = {pool.name: pool.replicas.startup_timeout_s for pool in pools}
         self._driver = SimulatedDriver(self._clock, self._chance, scenario.faults, timeouts_s, self)
@@ -124,16 +129,18 @@ class Simulation:
         """
         self._open()
         arrivals: Iterator[Arrival] = iter(self._scenario.arrivals)
-        upcoming = next(arrivals, None)
-        number = 0
-        while upcoming is not None or self._requests or self._due() <= until:
+        upcoming, backlog = next(arrivals, None), self._backlog
+        while upcoming is not None or self._requests or backlog.left or self._due() <= until:
             planned_at, wake_at = self._clock.next_at(), self._fleet.next_wake()
-            if upcoming is not None and upcoming.at <= planned_at and upcoming.at <= wake_at:
+            next_at, item_at = min(planned_at, wake_at), backlog.due(self._clock.now)
+            if upcoming is not None and upcoming.at <= next_at and upcoming.at <= item_at:
                 self._clock.now = max(self._clock.now, upcoming.at)
-                number += 1
-                self._arrive(number, upcoming)
+                self._arrive(upcoming)
                 progress(upcoming.at)
                 upcoming = next(arrivals, None)
+            elif item_at <= next_at:
+                self._clock.now = item_at
+                self._arrive(backlog.take(self._number + 1, item_at))
             elif planned_at <= wake_at:
                 assert planned_at < inf, "requests are under way and nothing will ever happen"
                 self._clock.turn()
@@ -157,6 +164,8 @@ class Simulation:
         """Take an event to the core and carry its effects out."""
         now = self._clock.now
         effects = self._fleet.handle(event, now)
+        if self._backlog.is_open:
+            self._backlog.step(now, event, effects)
         for watcher in self._watchers:
             watcher.step(now, event, effects)
         for effect in effects:
@@ -200,7 +209,8 @@ class Simulation:
         request.second_id = 0
         self.post(Failed(number, FailureKind.LOST, replica_id=replica_id))
 
-    def _arrive(self, number: int, arrival: Arrival) -> None:
+    def _arrive(self, arrival: Arrival) -> None:
+        self._number = number = self._number + 1
         self._requests[number] = Request(arrival)
         deadline = arrival.at + self._scenario.patience_s
         pool = arrival.pool or self._first_pool

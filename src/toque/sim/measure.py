@@ -66,9 +66,11 @@ class Measures:
                 self.stops += 1
 
     def ended(self, request: Request, now: float) -> None:
-        """Judge one request."""
-        self.requests += 1
+        """Judge one request; items of a backlog are none of the traffic, but replicas are paid to the last one's end."""
         self.ended_at = now
+        if request.arrival.is_item:
+            return
+        self.requests += 1
         met = self._met[request.arrival.service_class]
         met[0] += self._objective.met_by(request)
         met[1] += 1

@@ -15,6 +15,7 @@ from toque.model.resources import Resources
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds
 from toque.model.trust_spec import EjectionSpec
 from toque.sim.arrival import Arrival
+from toque.sim.backlog import Backlog, Job
 from toque.sim.cold_start import Draw
 from toque.sim.engine import Scenario, Simulation, Watcher
 from toque.sim.faults import Faults
@@ -56,7 +57,7 @@ class Question:
     """What is asked. `arrivals` starts the workload anew at each call.
 
     `pool` holds settings to use instead of the neutral ones (no bound on the line, drains as long as it takes); `progress`
-    is told the virtual time.
+    is told the virtual time. `job` lies behind the workload.
     """
 
     arrivals: Callable[[], Iterator[Arrival]]
@@ -70,6 +71,7 @@ class Question:
     policies: PolicyTable = field(default_factory=lambda: POLICIES)
     faults: Faults = field(default_factory=Faults)
     progress: Callable[[float], None] = lambda now: None
+    job: Job = field(default_factory=Job)
 
     @property
     def cold_start_s(self) -> float:
@@ -84,11 +86,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one policy achieved. `replicas` is the number where that is fixed, else 0."""
+    """What one policy achieved. `replicas` is the number where that is fixed, else 0; `backlog` is what came of the job."""
 
     policy: str
     measures: Measures
     replicas: int = 0
+    backlog: Backlog = field(default_factory=lambda: Backlog(Job()))
 
     @property
     def replica_hours(self) -> float:
@@ -142,7 +145,7 @@ def _opened(pool: PoolSpec, windows: tuple[float, float]) -> PoolSpec:
 
 
 def _run(question: Question, pool: PoolSpec, policies: PolicyTable, watchers: Sequence[Watcher]) -> Row:
-    measures = Measures(question.objective, question.profile.slots)
+    measures, backlog = Measures(question.objective, question.profile.slots), Backlog(question.job)
     scenario = Scenario(
         FleetSpec((pool,), Resources()),
         question.arrivals(),
@@ -153,7 +156,8 @@ def _run(question: Question, pool: PoolSpec, policies: PolicyTable, watchers: Se
         policies,
         question.faults,
         initial=max(question.sizes.initial, question.sizes.minimum),
+        backlog=backlog,
     )
     Simulation(scenario, [measures, *watchers]).run(question.progress)
     measures.close()
-    return Row(pool.scaling.policy, measures)
+    return Row(pool.scaling.policy, measures, backlog=backlog)

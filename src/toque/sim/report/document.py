@@ -52,8 +52,8 @@ def figures(row: Row, optimum: Optimum, price: float | None) -> dict[str, Any]:
         **_money(row.replica_hours, price),
         "slo_attainment": round(measures.attainment, DIGITS),
         "slo_met": measures.holds,
-        "queue_wait_s": _spread(measures.queue_wait),
-        "ttft_s": _spread(measures.ttft),
+        "queue_wait_s": spread(measures.queue_wait),
+        "ttft_s": spread(measures.ttft),
         "goodput_per_s": round(measures.goodput_per_s, DIGITS),
         "rejected": round(measures.rejected, DIGITS),
         "starts": measures.starts,
@@ -66,7 +66,8 @@ def figures(row: Row, optimum: Optimum, price: float | None) -> dict[str, Any]:
     }
 
 
-def _spread(durations: Histogram) -> dict[str, float]:
+def spread(durations: Histogram) -> dict[str, float]:
+    """Return the places of a distribution that reports name, in seconds."""
     places = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
     return {
         **{name: round(durations.quantile(share), DIGITS) for name, share in places.items()},

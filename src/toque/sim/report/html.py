@@ -21,6 +21,7 @@ from toque.sim.report.pictures import (
 from toque.sim.report.style import style_sheet
 from toque.sim.study import FIXED, PLAN, Question, Row
 from toque.sim.timeline import Moment, Timeline
+from toque.sim.valley import Valley
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -38,7 +39,8 @@ class Shown:
 class Story:
     """What a page tells. `optimum` has the plan, the bound and the best fixed size; `price` is money per replica-hour.
 
-    `name` tells several stories of one page apart; `slots_from` says who gave the slots of a replica.
+    `name` tells several stories of one page apart; `slots_from` says who gave the slots of a replica; `valleys` are the
+    policies with a job behind the traffic, which tables and JSON show.
     """
 
     trace: str
@@ -48,6 +50,7 @@ class Story:
     price: float | None = None
     name: str = ""
     slots_from: str = "the profile"
+    valleys: Sequence[Valley] = ()
 
     @property
     def rows(self) -> list[Row]:
