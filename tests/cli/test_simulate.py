@@ -21,6 +21,7 @@ def profile(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_study_as_json_has_the_plan_the_bound_and_every_policy(profile: str, screen: Screen) -> None:
     assert screen.run("simulate", TRACE, "--profile", profile, "--cold-start", "5", "--json") == Exit.DONE
     content = json.loads(screen.shown)
@@ -95,6 +96,7 @@ def test_a_page_for_the_browser_is_written_and_needs_nothing_else(profile: str, 
     assert f"written: {path}" in screen.said
 
 
+@pytest.mark.slow
 def test_a_settings_file_is_run_as_it_is_and_two_are_compared(profile: str, tmp_path: Path) -> None:
     for name, policy, maximum in (("small", "concurrency", 2), ("large", "rate", 9)):
         (tmp_path / f"{name}.toml").write_text(
@@ -111,6 +113,7 @@ def test_a_settings_file_is_run_as_it_is_and_two_are_compared(profile: str, tmp_
     assert [figures["policy"] for figures in json.loads(both.shown)["policies"]] == ["small", "large"]
 
 
+@pytest.mark.slow
 def test_each_file_compared_stands_beside_its_own_plan_with_its_own_slots(profile: str, tmp_path: Path) -> None:
     files = []
     for name, slots in (("two", ""), ("six", "slots = 6\n")):

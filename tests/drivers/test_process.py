@@ -160,6 +160,7 @@ async def test_a_command_that_is_not_there_is_a_failure_of_the_replica(tmp_path:
         assert failed.reason == "could not be started: No such file or directory"
 
 
+@pytest.mark.slow
 async def test_r08_a_replica_that_never_becomes_ready_is_gone_after_the_timeout(tmp_path: Path) -> None:
     async with bench(tmp_path, "endless", "family") as made:
         made.driver.start(1, model(startup_timeout_s=2.0))

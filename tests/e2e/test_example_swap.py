@@ -37,6 +37,7 @@ def answer(example: Path) -> str:
     return subprocess.run(argv, capture_output=True, text=True, timeout=50, check=True, env=os.environ).stdout
 
 
+@pytest.mark.slow
 def test_the_application_runs_over_a_url_after_one_line_was_edited(example: Path) -> None:
     hosted = ModelSpec(PoolSpec("large-1"), AgentSpec(agent="fake", options={"tokens": 5}))
     with running(FakeKind(), hosted) as replica:
@@ -51,6 +52,7 @@ def test_the_application_runs_over_a_url_after_one_line_was_edited(example: Path
     assert sentence == "(stop, 5 tokens)"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("embedded_model")
 def test_the_application_runs_over_the_embedded_model_as_it_stands(example: Path) -> None:
     printed = answer(example)

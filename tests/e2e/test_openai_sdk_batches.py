@@ -22,7 +22,7 @@ ENDED = {"completed", "failed", "expired", "cancelled"}
 DAY = 24 * 3600
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     environment = {}
     if request.param == "postgres":

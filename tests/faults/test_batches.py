@@ -176,6 +176,7 @@ def test_the_command_line_submits_waits_and_downloads(service: Service, tmp_path
 OFFLINE = ["run", "in.jsonl", "-o", "out.jsonl", "--model", "chat", "--config", "toque.toml"]
 
 
+@pytest.mark.slow
 def test_a_file_runs_without_a_server_and_fails_line_by_line(tmp_path: Path) -> None:
     (tmp_path / "toque.toml").write_text(SETTINGS)
     bare = [json.dumps({"messages": [{"role": "user", "content": f"Item {number}"}]}) for number in range(20)]

@@ -81,6 +81,7 @@ def test_o05_a_person_gets_a_slot_of_a_job_that_holds_all_of_them(tmp_path: Path
         assert [replica["breaker"] for replica in service.pool()["replicas"]] == ["closed"]
 
 
+@pytest.mark.slow
 def test_o05_a_client_that_asked_for_flex_yields_too_and_is_answered_in_the_end(tmp_path: Path) -> None:
     with serving(tmp_path, FAKE) as service, ThreadPoolExecutor() as clients:
         flexible = [clients.submit(service.ask, service_tier="flex") for _ in range(2)]
@@ -103,6 +104,7 @@ def test_o05_a_client_that_asked_for_flex_yields_too_and_is_answered_in_the_end(
         ]
 
 
+@pytest.mark.slow
 def test_o05_an_answer_that_flows_to_a_flexible_client_is_not_cut(tmp_path: Path) -> None:
     with serving(tmp_path, FAKE.replace("slots = 2", "slots = 1")) as service:
         stream: Stream = service.stream(service_tier="flex")

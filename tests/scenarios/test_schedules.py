@@ -57,6 +57,7 @@ def test_the_schedules_hold_troubles_of_every_kind() -> None:
     assert any(not climate.troubles for climate in climates), "and some of none"
 
 
+@pytest.mark.slow
 def test_a_law_that_breaks_is_told_and_its_schedule_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Exits, "give_up", lambda exits, now, out: None)
     clients = tuple(
