@@ -43,12 +43,19 @@ def test_a_file_that_is_being_written_is_seen_by_nobody(shelf: FileShelf) -> Non
 
 def test_a_draft_without_a_writer_is_swept_away_after_a_day(shelf: FileShelf, database: Database, clock: Clock) -> None:
     shelf.draft("ann", Purpose.BATCH, "half.jsonl").write(b"x" * PIECE_BYTES)
-    clock.now += DRAFT_S_MAX
+    clock.now += DRAFT_S_MAX - 1
     shelf.sweep()
     with database.transaction() as step:
         assert step.rows("SELECT COUNT(*) FROM pieces")[0][0] == 1
     clock.now += 1
     shelf.sweep()
+    with database.transaction() as step:
+        assert step.rows("SELECT COUNT(*) FROM pieces")[0][0] == 0
+
+
+def test_b02_a_start_sweeps_what_a_kill_in_the_same_second_left(shelf: FileShelf, database: Database) -> None:
+    shelf.draft("ann", Purpose.BATCH, "half.jsonl").write(b"x" * PIECE_BYTES)
+    shelf.sweep(draft_s_max=0)
     with database.transaction() as step:
         assert step.rows("SELECT COUNT(*) FROM pieces")[0][0] == 0
 

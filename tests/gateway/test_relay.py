@@ -140,6 +140,7 @@ async def refuse_plainly(exchange: Exchange) -> None:
     await exchange.answer({"error": {"message": "no"}}, status=400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "body"), [(answer_in_tokens, STREAM), (answer_plainly, HELLO), (refuse_plainly, HELLO)]
 )

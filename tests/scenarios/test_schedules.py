@@ -25,6 +25,7 @@ def _failing(seeds: range) -> list[str]:
     return [f"seed {seed}: {told}" for seed in seeds if (told := complaint(draw_schedule(seed)))]
 
 
+@pytest.mark.slow
 def test_a_hundred_schedules_break_no_law() -> None:
     assert _failing(range(QUICK)) == [], "replay: ./dev run python -m tests.scenarios SEED"
 

@@ -85,6 +85,7 @@ def test_a_second_replica_cuts_the_tail_that_hangs_make_for_a_few_requests_asked
     assert alone.refused == hedged.refused == 0
 
 
+@pytest.mark.slow
 def test_where_slots_are_short_nothing_is_asked_twice_and_nothing_is_won() -> None:
     arrivals = traffic(0.9)
     alone, hedged = outcome(POOL, arrivals), outcome(HEDGED, arrivals)

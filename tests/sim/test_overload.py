@@ -104,6 +104,7 @@ def test_o15_waits_are_normal_again_within_thirty_seconds_after_five_times_the_c
         assert clients.p99_s(since, since + 10) <= 1.5 * normal_s
 
 
+@pytest.mark.slow
 def test_o15_a_line_that_is_never_shortened_keeps_those_waiting_who_come_after_the_wave() -> None:
     standing = replace(POOL, queue=replace(POOL.queue, standing_s=0.0))
     long, short = after_the_wave(standing, Obedient), after_the_wave(POOL, Obedient)

@@ -128,6 +128,7 @@ def test_bursty_code_traffic_is_planned_for_a_third_of_the_best_fixed_size() -> 
     assert bound_hours(question) < plan.replica_hours < 0.6 * fixed.replica_hours
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 10_000),

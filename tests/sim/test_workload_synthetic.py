@@ -28,6 +28,7 @@ def _times(text: str) -> list[float]:
     return [arrival.at for arrival in find_workload(text).start()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ALL)
 def test_each_is_in_order_and_the_same_again(text: str) -> None:
     times = _times(text)
@@ -36,6 +37,7 @@ def test_each_is_in_order_and_the_same_again(text: str) -> None:
     assert len(times) > 50
 
 
+@pytest.mark.slow
 def test_gaps_of_a_poisson_process_vary_as_much_as_they_last_and_clumped_ones_more() -> None:
     for text, cv in (("poisson:rate=5,duration=20000", 1.0), ("gamma:rate=5,cv=3,duration=20000", 3.0)):
         gaps = [later - earlier for earlier, later in pairwise(_times(text))]

@@ -58,7 +58,7 @@ class FileShelf:
         now = int(self._clock())
         with self._database.transaction() as step:
             for (file_id,) in step.rows(
-                "SELECT id FROM files WHERE (sha256 = '' AND created_at < ?) OR (expires_at > 0 AND expires_at <= ?)"
+                "SELECT id FROM files WHERE (sha256 = '' AND created_at <= ?) OR (expires_at > 0 AND expires_at <= ?)"
                 " LIMIT ?",
                 now - draft_s_max,
                 now,
