@@ -8,7 +8,7 @@ from tests.core.story import ROOMY, Story, arrival, decisions, only, refusals, r
 from toque.core.fleet import Fleet
 from toque.core.scaling import POLICIES
 from toque.model.condition import FailureCause
-from toque.model.messages import Abandoned, Finished, RecordDecision, ReplicaFailed, ReplicaReady, Woke
+from toque.model.messages import Abandoned, Finished, RecordDecision, ReplicaFailed, ReplicaReady, SpecChanged, Woke
 from toque.model.spec import FleetSpec, PoolSpec, QueueSpec, ReplicaBounds, ScalingSpec
 
 QUICK = ReplicaBounds(minimum_warm=1, maximum=10, step_up_max=10, step_down_max=10, scale_down_delay_s=0.0)
@@ -400,3 +400,48 @@ def test_o14_no_more_than_one_replica_is_ordered_before_a_cold_model_has_shown_t
     assert only(story.until(20.0), RecordDecision)[0].decision.allowed.reason == "the first replica is still loading"
     assert story.fleet.pools["chat"].supply.roster.live == 1
     assert decisions(story.ready(20.0, 1) + story.until(22.0)) == [(1, 4)]
+
+
+# ---- a number that somebody else sets --------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_set_is_obeyed_at_once_and_the_policy_only_advises() -> None:
+    story = warm(concurrency(ReplicaBounds(minimum_warm=1, maximum=4, step_down_max=1)))
+    told = [story.at(10.0, bounded(3)), story.ready(10.0, 2, 3), story.until(12.0)]
+    assert starts(told[0]) == [2, 3], "no step, no wait for the next interval"
+    (decision,) = [record.decision for record in only(told[2], RecordDecision)]
+    assert (decision.desired.replicas, decision.allowed.replicas) == (0, 3)
+    assert decision.allowed.reason == "replicas.target is set to 3"
+    assert stops(story.at(13.0, bounded(1))) == [3, 2], "nor a delay: whoever set it has one"
+    story.until(100.0)
+    assert story.fleet.next_wake() == float("inf"), "and a calm pool rests"
+
+
+def test_a_number_that_is_set_stays_within_the_bounds() -> None:
+    story = warm(concurrency(ReplicaBounds(minimum_warm=1, maximum=2)))
+    assert starts(story.at(10.0, bounded(9, maximum=2))) == [2]
+    assert reason(story, 12.0) == "replicas.target is set to 9, not above 2"
+    assert stops(story.at(20.0, bounded(1, minimum=2, maximum=2))) == []
+    assert reason(story, 22.0) == "replicas.target is set to 1, not below 2"
+
+
+def test_without_a_number_toque_decides_again_from_what_there_is() -> None:
+    story = warm(concurrency(ReplicaBounds(minimum_warm=1, maximum=4, scale_down_delay_s=30.0)))
+    story.at(100.0, bounded(3))
+    story.ready(100.0, 2, 3)
+    assert stops(story.at(200.0, bounded(0))) == []
+    assert decisions(story.until(300.0)) == [(3, 2), (2, 1)], "by its own steps and delays"
+
+
+def reason(story: Story, now: float) -> str:
+    """Why the pool has the size it has at this instant."""
+    story.until(now)
+    decision = story.fleet.pools["chat"].decision
+    assert decision is not None
+    return decision.allowed.reason
+
+
+def bounded(target: int, minimum: int = 1, maximum: int = 4) -> SpecChanged:
+    """The settings change to a target, between bounds."""
+    bounds = ReplicaBounds(minimum_warm=minimum, maximum=maximum, target=target, scale_down_delay_s=30.0)
+    return SpecChanged(FleetSpec((concurrency(bounds),), ROOMY))

@@ -7,7 +7,7 @@ shrinking have a step rate; shrinking waits for demand that stayed low, and afte
 from collections import deque
 
 from toque.model.decision import Desired, Observation
-from toque.model.spec import PoolSpec
+from toque.model.spec import PoolSpec, ReplicaBounds
 
 
 class Guard:
@@ -32,14 +32,17 @@ class Guard:
         self._idle_since = None if demand else now
 
     def bound(self, replicas: int) -> int:
-        """Return the number nearest to `replicas` that is neither below minimum warm nor above maximum."""
-        return min(max(replicas, self._bounds.minimum_warm), self._bounds.maximum)
+        """Return the number nearest to `replicas`, or to the target that is set, neither below minimum warm nor above maximum."""
+        return self._bounds.bounded(replicas)
 
     def allow(self, desired: Desired, seen: Observation, now: float) -> Desired:
         """Bound what is desired: more replicas by a step, as many as there are, or fewer after a calm.
 
         A cold model is loaded once (O14): until its first replica has shown that it loads at all, no more are ordered.
+        A number that is set is obeyed at once: whoever sets it has steps and delays of their own.
         """
+        if self._bounds.target:
+            return _obeyed(self._bounds)
         live = seen.ready + seen.starting
         bounded = self.bound(desired.replicas)
         highest = self._highest_recent(bounded, now)
@@ -85,6 +88,14 @@ class Guard:
         while recent[0][0] <= now - self._bounds.scale_down_delay_s and len(recent) > 1:
             recent.popleft()
         return recent[0][1]
+
+
+def _obeyed(bounds: ReplicaBounds) -> Desired:
+    replicas = bounds.bounded(0)
+    told = f"replicas.target is set to {bounds.target}"
+    if replicas == bounds.target:
+        return Desired(replicas, told)
+    return Desired(replicas, f"{told}, {'not below' if replicas > bounds.target else 'not above'} {replicas}")
 
 
 def _told(replicas: int, desired: Desired, bounded: int) -> Desired:

@@ -18,6 +18,6 @@ def without_future(spec: PoolSpec) -> PoolSpec:
     return replace(
         spec,
         elastic=False,
-        replicas=replace(spec.replicas, minimum_warm=0),
+        replicas=replace(spec.replicas, minimum_warm=0, target=0),
         retry=replace(spec.retry, attempts_max=0),
     )

@@ -127,7 +127,7 @@ class Scaler:
         """
         seen, allowed = decision.observation, decision.allowed.replicas
         is_quiet = not self.demand and not seen.demand_stable and not seen.arrivals_per_s
-        is_calm = is_quiet and not self._may_change_its_mind(allowed)
+        is_calm = is_quiet and not self._may_change_its_mind(decision)
         zero_at = self._guard.zero_at()
         if is_calm and (decision.shortage or allowed == self._guard.bound(decision.desired.replicas)):  # 2
             self.next_at = inf
@@ -146,9 +146,10 @@ class Scaler:
         told = f"{more} more for {seen.batch} of batch" if more else f"{seen.batch} of batch take what is idle"
         return Desired(desired.replicas + more, f"{desired.reason}; {told}")  # 3
 
-    def _may_change_its_mind(self, allowed: int) -> bool:
-        """Whether time alone may change what the policy wants."""
-        is_above = allowed > self._spec.replicas.minimum_warm
+    def _may_change_its_mind(self, decision: Decision) -> bool:
+        """Whether time alone may change what the policy wants, which is above the minimum only by its own will."""
+        bounds = self._spec.replicas
+        is_above = (decision.desired if bounds.target else decision.allowed).replicas > bounds.minimum_warm
         return self._policy.foresees or (is_above and self._policy.holds_back)
 
     def _next_beat(self, now: float) -> float:

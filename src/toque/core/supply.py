@@ -38,7 +38,7 @@ class Supply:
         self.restart = Restart(spec.restart)
         self.footprint = spec.footprint
         self.shortage = ""
-        self.target = spec.replicas.minimum_warm
+        self.target = spec.replicas.bounded(0)
         self.outdated: dict[int, Replica] = {}
 
     @property

@@ -80,4 +80,4 @@ def _kept(pool: Pool, *, is_urgent: bool) -> int:
     if is_urgent:
         return pool.spec.replicas.minimum_warm
     wanted = pool.decision.desired.replicas if pool.decision else pool.supply.roster.live
-    return max(pool.spec.replicas.minimum_warm, wanted, 1)
+    return max(pool.spec.replicas.bounded(wanted), 1)

@@ -95,6 +95,14 @@ class ReplicaBounds:
 
     minimum_warm: int = setting(1, Setting("Replicas kept whatever the load. 0 allows scaling to zero.", minimum=0))
     maximum: int = setting(1, Setting("Replicas at most.", minimum=1))
+    target: int = setting(
+        0,
+        Setting(
+            "The number of replicas where somebody else decides it: an autoscaler, or a person with `kubectl scale`. Obeyed at "
+            "once, between minimum_warm and maximum; the policy only advises then. 0: toque decides.",
+            minimum=0,
+        ),
+    )
     idle_to_zero_s: float = setting(
         600.0,
         Setting(
@@ -124,6 +132,10 @@ class ReplicaBounds:
     drain_s_max: float = setting(
         30.0, Setting("Grace of a draining replica for its requests in flight.", "s", minimum=0)
     )
+
+    def bounded(self, replicas: int) -> int:
+        """Return the number nearest to `replicas`, or to `target` where there is one, that the bounds allow."""
+        return min(max(self.target or replicas, self.minimum_warm), self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
