@@ -6,6 +6,7 @@ from pathlib import Path
 from docs.catalogue import faults_page
 
 from toque.cli.reference import cli_page, errors_page
+from toque.config.crd import modelpool_crd
 from toque.config.reference import configuration_page
 from toque.config.tables import json_schema
 
@@ -19,6 +20,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(),
         "faults.md": faults_page(),
         "configuration.md": configuration_page(),
+        "modelpool-crd.json": json.dumps(modelpool_crd(), indent=2) + "\n",
         "toque.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
 

@@ -15,7 +15,7 @@ from toque.config.shape import SERVICE, Entry, Shape
 
 Scalar: TypeAlias = str | int | float | bool
 
-_LARGEST = 2**50
+LARGEST = 2**50
 """No number is larger (a PiB, 35 million years): beyond it are slips of the hand, and timers that overflow."""
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{suffix}": base**power
@@ -23,7 +23,7 @@ _UNITS = {"": 1, "B": 1} | {
     for suffix, base in (("", 1024), ("iB", 1024), ("B", 1000))
 }
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", re.ASCII)
-_CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
+CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 _NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/@-]{1,128}$")]
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -68,7 +68,7 @@ def _value_type(entry: Entry) -> object:
         return dict[str, Scalar]
     if about.choices:
         return _choice_type(about.choices, is_pluggable=about.pluggable)
-    bounds = Field(ge=about.minimum, gt=about.above, le=about.maximum or _LARGEST)
+    bounds = Field(ge=about.minimum, gt=about.above, le=about.maximum or LARGEST)
     if about.unit == "date":
         schema = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]})
         return Annotated[float, BeforeValidator(read_moment), bounds, schema]
@@ -81,10 +81,10 @@ def _value_type(entry: Entry) -> object:
 def _choice_type(choices: tuple[str, ...], *, is_pluggable: bool) -> object:
     if not is_pluggable:
         return Literal[choices]
-    known = [{"enum": list(choices)}, {"pattern": f"^{_CLASS_PATH.pattern}$"}]
+    known = [{"enum": list(choices)}, {"pattern": f"^{CLASS_PATH.pattern}$"}]
 
     def check(text: str) -> str:
-        if text in choices or _CLASS_PATH.fullmatch(text):
+        if text in choices or CLASS_PATH.fullmatch(text):
             return text
         raise ValueError(f"must be one of {', '.join(choices)}, or package.module:Class")
 
