@@ -104,12 +104,17 @@ class Layers:
             self._origins["keys", name] = path
 
     def _add_model(self, source: str, name: str) -> None:
-        if not source and self.table.get("models", {}) != {}:
+        if not source and (self.table.get("models", {}) != {} or self._has_controllers()):
             return
         self.table["models"] = {name: {"source": source or "embedded", **_ASSUMED_SETTINGS}}
         self._origins["models",] = ASSUMED
         if source:
             self._origins["models", name, "source"] = "SOURCE"
+
+    def _has_controllers(self) -> bool:
+        """Whether the models come from a controller, and none is assumed."""
+        cluster = self.table.get("cluster")
+        return isinstance(cluster, dict) and bool(cluster.get("controllers"))
 
 
 def _typed(text: str, entry: Entry) -> object:

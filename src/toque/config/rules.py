@@ -9,6 +9,7 @@ from itertools import chain, pairwise
 from urllib.parse import urlsplit
 
 from toque.config.address import is_loopback, split_address
+from toque.config.cluster_rules import cluster_contradictions
 from toque.config.complaints import did_you_mean
 from toque.config.contradiction import Contradiction
 from toque.config.fallback_rules import fallback_contradictions
@@ -33,6 +34,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         *(isolation_contradictions(model) for model in spec.models),
         _keys(spec),
         _store(spec.jobs.store),
+        cluster_contradictions(spec.cluster),
         fallback_contradictions(spec),
         _open_door(spec),
     )

@@ -21,9 +21,9 @@ from toque.core.roster import Roster
 from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaler import Scaler
 from toque.core.scaling import POLICIES, PolicyTable
+from toque.core.shortage import Shortage
 from toque.core.spending import Spending
 from toque.core.supply import Supply
-from toque.core.swap import give_up, is_hopeless, room_makers
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -75,7 +75,8 @@ class Fleet:
         self._appeals = Appeals(self.spending)
         self._pending = self._appeals.pending  # asked for after every step
         self._fallback = Fallback(self.journeys, self.pools, self._doors, self._appeals, self._enter)
-        self.short: dict[str, None] = {}
+        self._shortage = Shortage(self.pools, self.budget, self._note)
+        self.short = self._shortage.short
         """Pools that lack room, longest first."""
         self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
@@ -132,7 +133,7 @@ class Fleet:
         if pool.arrive(ticket, now, out):
             self._note(pool)
             if pool.supply.shortage and not pool.supply.roster.live:
-                self._make_room(now, out)
+                self._shortage.relieve(now, out)
 
     def _ended(self, event: Finished | Failed | Abandoned, now: float, out: list[Effect]) -> None:
         journey = self.journeys.get(event.ticket_id)
@@ -162,7 +163,7 @@ class Fleet:
     def _tidy_up(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """A request of this pool has ended: 1. it may be able to miss something now; 2. it may have been its last."""
         if self.short and not pool.line.length(ServiceClass.INTERACTIVE):  # 1
-            self._make_room(now, out)
+            self._shortage.relieve(now, out)
         self._forget_if_gone(pool)  # 2
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ class Fleet:
                 pool.gone(replica)
             case _:
                 assert_never(event)
-        self._offer_room(now, out)
+        self._shortage.offer(now, out)
         pool.scaler.rouse(now)
         pool.restock(now, out)
         self._settle(pool, now, out)
@@ -213,7 +214,7 @@ class Fleet:
             self._forget_if_gone(pool)
         for spec in event.spec.pools:
             self._renew(spec, now, out, is_told=spec.name in event.renewed)
-        self._offer_room(now, out)
+        self._shortage.offer(now, out)
 
     def _renew(self, spec: PoolSpec, now: float, out: list[Effect], *, is_told: bool) -> None:
         """Bring one pool to its spec: 1. it is new; 2. it was about to leave, or its model changed; 3. its limits did."""
@@ -254,36 +255,13 @@ class Fleet:
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """After the replicas of a pool changed, or what it wants: whoever lacks room may now get it."""
         self._note(pool)
-        if self.short:
-            self._make_room(now, out)
+        self._shortage.relieve(now, out)
 
     def _note(self, pool: Pool) -> None:
         """Remember a pool's next instant, and whether it lacks room."""
         self._wake_at = min(self._wake_at, pool.next_wake())  # only when time is up all pools are asked
         if pool.supply.shortage:
             self.short[pool.spec.name] = None
-
-    # ---- room --------------------------------------------------------------------------------------------------------
-
-    def _make_room(self, now: float, out: list[Effect]) -> None:
-        """Stop what others can miss for those who lack room, longest first."""
-        for name in list(self.short):
-            needy = self.pools[name]
-            if not needy.supply.shortage:
-                del self.short[name]
-                continue
-            for pool, replica in room_makers(needy, self.pools.values(), self.budget, now):
-                give_up(pool, replica, f"{name} needs the room", now, out)
-                self._note(pool)
-            if needy.line and not needy.supply.roster.live and is_hopeless(needy, self.pools.values(), self.budget):
-                needy.refuse_all(RefusalReason.NO_CAPACITY, now, out)
-
-    def _offer_room(self, now: float, out: list[Effect]) -> None:
-        """Something may have been given back: let those who lack room try again, longest first."""
-        for name in list(self.short):
-            pool = self.pools[name]
-            pool.restock(now, out)
-            self._settle(pool, now, out)
 
     def _open(self, spec: PoolSpec, now: float) -> Pool:
         roster = Roster(spec, self._routers[spec.routing]())

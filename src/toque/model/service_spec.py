@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toque.model.agent_spec import ModelSpec
+from toque.model.cluster_spec import ClusterSpec
 from toque.model.fallback_spec import SpendingSpec
 from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
@@ -221,6 +222,7 @@ class ServiceSpec:
     overload: OverloadSpec = field(default_factory=OverloadSpec)
     records: RecordSpec = field(default_factory=RecordSpec)
     jobs: JobSpec = field(default_factory=JobSpec)
+    cluster: ClusterSpec = field(default_factory=ClusterSpec)
     capacity: Resources = field(default_factory=Resources)
     driver: str = setting(
         "process", Setting("Where replicas of local models run.", choices=("process",), pluggable=True)
