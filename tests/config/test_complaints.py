@@ -146,3 +146,8 @@ def test_any_text_is_either_settings_or_a_config_error(tmp_path_factory: pytest.
     path.write_text(text)
     with suppress(ConfigError):
         read_config(path, {}, {})
+
+
+def test_metrics_may_be_asked_from_elsewhere_at_an_address_of_their_own(complaint: Complaint) -> None:
+    error = complaint('listen = "127.0.0.1:9000"\nmetrics_listen = "127.0.0.1:9000"\n')
+    assert (error.where, error.message) == ("toque.toml:2:1", "metrics_listen is the same as listen.")

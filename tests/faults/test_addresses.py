@@ -11,7 +11,7 @@ from toque.cli.exits import Exit
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("setting", ["listen", "admin_listen"])
+@pytest.mark.parametrize("setting", ["listen", "admin_listen", "metrics_listen"])
 def test_a_taken_port_is_told_before_a_replica_begins_to_load(tmp_path: Path, setting: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from toque.gateway.admin import AdminSources, SameMachine, admin_app
+from toque.gateway.scrape import scrape_app
 from toque.model.announcement import Reloaded
 from toque.model.errors import ConfigError
 from toque.model.resources import Resources
@@ -180,3 +181,20 @@ def test_s08_there_is_no_address_that_takes_a_command_or_a_path() -> None:
         *((f"/admin/v1/{page}", "GET", "HEAD") for page in ("pools", "replicas", "why/{subject:path}", "version")),
         ("/admin/v1/reload", "POST"),
     }
+
+
+async def test_what_other_machines_may_ask_is_metrics_and_probes_and_nothing_else() -> None:
+    is_ready = [True]
+    handler = AsgiHandler(scrape_app(lambda: (b"toque_up 1\n", "text/plain; version=1.0.0"), lambda: is_ready[0]))
+    server = await serve(("127.0.0.1", 0), handler, LimitSpec())
+    door = Door(server.port)
+    try:
+        asked = {path: (await door.ask(path))[0] for path in ("/metrics", "/livez", "/readyz", "/admin/v1/pools", "/")}
+        assert asked == {"/metrics": 200, "/livez": 200, "/readyz": 200, "/admin/v1/pools": 404, "/": 404}
+        assert (await door.ask("/metrics"))[2] == b"toque_up 1\n"
+        is_ready[0] = False
+        assert (await door.ask("/readyz"))[0] == 503
+        assert (await door.ask("/metrics", "POST"))[0] == 405
+    finally:
+        await server.close()
+        await handler.close()

@@ -14,25 +14,28 @@ from toque.config.address import split_address
 from toque.model.errors import ConfigError
 from toque.model.service_spec import ServiceSpec
 
-ADMIN_OFF = "off"
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Bound sockets: of the API, and of metrics and admin where the settings want it."""
+    """Bound sockets: of the API, of admin, and of metrics alone, where the settings want these."""
 
     api: socket.socket
     admin: socket.socket | None
+    metrics: socket.socket | None
 
 
 @contextmanager
 def take_addresses(spec: ServiceSpec) -> Iterator[Addresses]:
     """Bind what the settings name. Raises `ConfigError` for what cannot be had."""
     with ExitStack() as stack:
-        api = stack.enter_context(_take(spec.listen, "listen"))
-        wants_admin = spec.admin_listen != ADMIN_OFF
-        admin = stack.enter_context(_take(spec.admin_listen, "admin_listen")) if wants_admin else None
-        yield Addresses(api, admin)
+        api = stack.enter_context(take(spec.listen, "listen"))
+        admin, metrics = (
+            None if address == OFF else stack.enter_context(take(address, setting))
+            for setting, address in (("admin_listen", spec.admin_listen), ("metrics_listen", spec.metrics_listen))
+        )
+        yield Addresses(api, admin, metrics)
 
 
 def taken(address: str, setting: str, error: OSError) -> ConfigError:
@@ -44,8 +47,11 @@ def taken(address: str, setting: str, error: OSError) -> ConfigError:
     )
 
 
-def _take(address: str, setting: str) -> socket.socket:
-    """Bind `host:port` (port 0: any free one); of a name with several addresses the first, IPv4 before IPv6."""
+def take(address: str, setting: str) -> socket.socket:
+    """Bind `host:port` (port 0: any free one); of a name with several addresses the first, IPv4 before IPv6.
+
+    Raises `ConfigError`, which names the setting, when it cannot be had.
+    """
     host, port = split_address(address)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import uvloop
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from toque.app.addresses import take_addresses, taken
 from toque.app.fleet import OpenFleet, open_fleet
@@ -25,6 +24,7 @@ from toque.app.jobs import open_jobs
 from toque.app.keys import open_accounts, ring_of
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
+from toque.app.scraped import expose, open_scraped
 from toque.app.sensor import ProcessSensor
 from toque.app.state import state_dir
 from toque.config.address import split_address
@@ -78,7 +78,9 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         gateway = await stack.enter_async_context(_open_gateway(spec, fleet, accounts, metrics, addresses.api))
         reloader = Reloader(read_anew, fleet, gateway, accounts, metrics, announce)
         stack.push_async_callback(reloader.close)
-        admin = await _open_admin(addresses.admin, reloader, fleet, gateway, metrics, stack)
+        collector = ToqueCollector(metrics, fleet.controller.view)
+        admin = await _open_admin(addresses.admin, reloader, fleet, gateway, collector, stack)
+        await stack.enter_async_context(open_scraped(addresses.metrics, collector, lambda: not gateway.is_draining))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
         watch = PressureWatch(
             ProcessSensor(lambda: reloader.spec.overload.memory_bytes_max),
@@ -188,19 +190,18 @@ async def _open_admin(
     reloader: Reloader,
     fleet: OpenFleet,
     gateway: Gateway,
-    metrics: Metrics,
+    collector: ToqueCollector,
     stack: AsyncExitStack,
 ) -> Server | None:
     if address is None:
         return None
     controller = fleet.controller
     explainer = Explainer(fleet.ring.steps, lambda: set(fleet.models), gateway.recent.find)
-    collector = ToqueCollector(metrics, controller.view)
     sources = AdminSources(
         view=controller.view,
         status=controller.status,
         why=explainer.why,
-        metrics=lambda: _expose(collector),
+        metrics=lambda: expose(collector),
         reload=reloader.reload,
     )
     handler = AsgiHandler(admin_app(sources))
@@ -256,12 +257,6 @@ def _append(where: str, setting: str) -> BinaryIO:
         return Path(where).open("ab", buffering=0)
     except OSError as error:
         raise ConfigError(f"cannot write {where}: {error.strerror}", fix=f"set records.{setting}") from error
-
-
-def _expose(collector: ToqueCollector) -> tuple[bytes, str]:
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 def _url(address: str, port: int) -> str:

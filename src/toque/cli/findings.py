@@ -64,7 +64,8 @@ def check_keys(spec: ServiceSpec, environment: Mapping[str, str]) -> Iterator[Fi
 
 def check_addresses(spec: ServiceSpec) -> Iterator[Finding]:
     """Look whether the addresses to listen on can be had."""
-    for name, text in (("listen", spec.listen), ("admin_listen", spec.admin_listen)):
+    listeners = {"listen": spec.listen, "admin_listen": spec.admin_listen, "metrics_listen": spec.metrics_listen}
+    for name, text in listeners.items():
         if text == "off":
             continue
         host, port = split_address(text)

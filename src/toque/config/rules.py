@@ -5,7 +5,7 @@ Law: a rule yields what is wrong, where, and what to write instead; it never rep
 
 import re
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import chain, combinations, pairwise
 from urllib.parse import urlsplit
 
 from toque.config.address import is_loopback, split_address
@@ -42,11 +42,12 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
 
 
 def _addresses(spec: ServiceSpec) -> Iterator[Contradiction]:
-    for name, text in (("listen", spec.listen), ("admin_listen", spec.admin_listen)):
+    listeners = {"listen": spec.listen, "admin_listen": spec.admin_listen, "metrics_listen": spec.metrics_listen}
+    for name, text in listeners.items():
         try:
             host, _ = split_address(text)
         except ValueError:
-            if (name, text) == ("admin_listen", "off"):
+            if name != "listen" and text == "off":
                 continue
             yield Contradiction((name,), f"{name} {text!r} is no address.", "Write host:port, such as 127.0.0.1:8080.")
             return
@@ -56,8 +57,9 @@ def _addresses(spec: ServiceSpec) -> Iterator[Contradiction]:
                 f"admin_listen {text!r} is not a loopback address: metrics and admin have no keys.",
                 'Write "127.0.0.1:8081", or "off"; let a proxy of yours guard it if others must reach it.',
             )
-    if spec.listen == spec.admin_listen and not spec.listen.endswith(":0"):
-        yield Contradiction(("admin_listen",), "admin_listen is the same as listen.", "Give it a port of its own.")
+    for (one, at), (other, there) in combinations(listeners.items(), 2):
+        if at == there and at != "off" and not at.endswith(":0"):
+            yield Contradiction((other,), f"{other} is the same as {one}.", "Give it a port of its own.")
 
 
 def _ladder(overload: OverloadSpec) -> Iterator[Contradiction]:

@@ -80,6 +80,11 @@ class Gateway:
         """The port it listens on."""
         return self._opened().port
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes no new requests, because it is to end."""
+        return self._is_draining
+
     def attach(self, annex: AsgiHandler, streamed: Mapping[bytes, int]) -> None:
         """Let an application answer the paths of `ANNEX`; it finds the `tenant` in its request's state.
 

@@ -210,6 +210,13 @@ class ServiceSpec:
     admin_listen: str = setting(
         "127.0.0.1:8081", Setting("Address and port of metrics and admin; loopback only. `off` for none.")
     )
+    metrics_listen: str = setting(
+        "off",
+        Setting(
+            "Address and port of metrics and of probes (`/metrics`, `/livez`, `/readyz`) alone, for other machines: they have "
+            "no key, and tell the names and the load of models. `off` for none."
+        ),
+    )
     keys: tuple[KeySpec, ...] = ()
     keys_file: str = setting(
         "",
