@@ -7,6 +7,8 @@ from tests.house.source import hold, imports, modules
 
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "httptools": ("toque.wire",),
+    "httpx2": ("toque.kube",),
+    "lightkube": ("toque.kube", "toque.drivers.kubernetes"),
     "msgspec": (
         "toque.agents",
         "toque.batch",

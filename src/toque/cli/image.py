@@ -13,11 +13,11 @@ from toque.cli.terminal import Terminal
 from toque.config.layers import DEFAULT
 from toque.config.read import find_config, read_config
 from toque.config.show import Shown, as_toml, shown
+from toque.config.travel import MODELS_DIR
 from toque.images.order import (
     DEBIAN,
     EPOCH_S,
     GLIBC_MINOR_COMMON,
-    MODELS_DIR,
     PORT,
     Base,
     ImageOrder,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from toque.images.build import Target
 
 PYTHON = "3.11"
-_ELSEWHERE = "key"
-"""The one setting of a model that must not travel: it refers to a secret of this machine."""
+_ELSEWHERE = ("key", "pod.")
+"""Settings of a model that must not travel: a reference to a secret of this machine, and the name of the image itself."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +147,7 @@ def _settings(spec: ServiceSpec, model: ModelSpec | None) -> str:
         return f'listen = "0.0.0.0:{PORT}"\n'
     here = f"models.{model.pool.name}."
     lines = [one for one in shown(spec) if one.name.startswith(here) and one.origin != DEFAULT]
-    kept = [one for one in lines if one.name.removeprefix(here) not in (_ELSEWHERE, "source")]
+    kept = [one for one in lines if not one.name.removeprefix(here).startswith((*_ELSEWHERE, "source"))]
     if model.agent.source:
         kept.insert(0, Shown(f"{here}source", f"{MODELS_DIR}/{Path(model.agent.source).name}", ""))
     return "".join(f"{as_toml(one, spec)}\n" for one in kept)

@@ -4,16 +4,19 @@ Law: it answers nobody without the secret, and the secret is in a file or a vari
 """
 
 import argparse
+from collections.abc import Mapping
 
 from toque.cli.parser import add_config
 from toque.cli.terminal import Terminal
 from toque.config.address import split_address
-from toque.config.read import find_config, read_config
+from toque.config.read import find_config, read_config, read_settings
 from toque.config.secret import read_secret
 from toque.model.errors import ConfigError
+from toque.model.service_spec import ServiceSpec
+from toque.ports import REPLICA_SECRET, REPLICA_SETTINGS
 
 LISTEN = "127.0.0.1:8080"
-SECRET = "env:TOQUE_REPLICA_SECRET"  # noqa: S105 - a reference, not a secret
+SECRET = f"env:{REPLICA_SECRET}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Become the replica. Raises `ConfigError` where that cannot be."""
-    spec = read_config(find_config(args.config, terminal.environment), terminal.environment, {})
+    spec = _settings(args.config, terminal.environment)
     name = args.model or (spec.models[0].pool.name if len(spec.models) == 1 else "")
     if not name:
         raise ConfigError("There are several models in the settings.", fix="name one: toque replica MODEL")
@@ -50,3 +53,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
     weights = (args.weights_url, args.weights_sha256) if args.weights_url else None
     become_replica(spec, Alone(name, args.listen, secret, weights), terminal.environment)
+
+
+def _settings(config: str, environment: Mapping[str, str]) -> ServiceSpec:
+    """Read the file that was named, else the settings that whoever started this Pod put into its environment, else as always."""
+    if not config and REPLICA_SETTINGS in environment:
+        return read_settings(REPLICA_SETTINGS, environment[REPLICA_SETTINGS], environment)
+    return read_config(find_config(config, environment), environment, {})

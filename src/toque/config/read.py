@@ -15,11 +15,12 @@ from toque.config.complaints import config_error
 from toque.config.layers import Layers
 from toque.config.rules import first_contradiction
 from toque.config.shape import SERVICE, Entry
-from toque.config.source import KeyPath, Table, read_source
+from toque.config.source import KeyPath, Table, TomlSource, parse_source, read_source
 from toque.config.tables import checked
 from toque.model.agent_spec import AgentSpec, ModelSpec
 from toque.model.errors import ConfigError
 from toque.model.isolation_spec import IsolationSpec
+from toque.model.pod_spec import PodSpec
 from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec, ServiceSpec
 from toque.model.spec import PoolSpec
@@ -47,7 +48,16 @@ def read_config(path: Path | None, environment: Mapping[str, str], flags: Mappin
     `flags` holds what was said on the command line: those of `layers.FLAGS`, `SOURCE` (a model to serve instead of the
     file's) and `--model-name` (its name). Raises `ConfigError` for the first thing that is wrong.
     """
-    layers = Layers(read_source(path) if path else None, environment, flags)
+    return _read(read_source(path) if path else None, environment, flags)
+
+
+def read_settings(name: str, text: str, environment: Mapping[str, str]) -> ServiceSpec:
+    """Return the service of a settings file that is known by its text, called `name`. Raises `ConfigError` likewise."""
+    return _read(parse_source(name, text), environment, {})
+
+
+def _read(source: TomlSource | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> ServiceSpec:
+    layers = Layers(source, environment, flags)
     try:
         values = checked(layers.table)
     except ValidationError as error:
@@ -85,7 +95,8 @@ def _model(name: str, table: _Values, driver: str) -> ModelSpec:
     url = str(table["url"])
     hosted = is_elsewhere(url) if url else driver != LOCAL_DRIVER
     pool = _made(PoolSpec, table, name=name, elastic=not url, hosted=hosted)
-    return ModelSpec(pool, _made(AgentSpec, table), _made(IsolationSpec, _table(table["isolation"])))
+    parts = (_made(IsolationSpec, _table(table["isolation"])), _made(PodSpec, _table(table["pod"])))
+    return ModelSpec(pool, _made(AgentSpec, table), *parts)
 
 
 def _made(spec: type[_Spec], table: _Values, **given: object) -> _Spec:

@@ -14,6 +14,7 @@ from toque.config.complaints import did_you_mean
 from toque.config.contradiction import Contradiction
 from toque.config.fallback_rules import fallback_contradictions
 from toque.config.isolation_rules import isolation_contradictions
+from toque.config.pod_rules import pod_contradictions
 from toque.config.secret import REFERENCE
 from toque.config.source import KeyPath
 from toque.model.agent_spec import AgentSpec, ModelSpec
@@ -32,6 +33,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         *(_pool(model.pool) for model in spec.models),
         *(_agent(model) for model in spec.models),
         *(isolation_contradictions(model) for model in spec.models),
+        *(pod_contradictions(model, spec) for model in spec.models),
         _keys(spec),
         _store(spec.jobs.store),
         cluster_contradictions(spec.cluster),

@@ -12,6 +12,7 @@ from toque.core.routing import ROUTERS
 from toque.core.scaling import POLICIES
 from toque.model.agent_spec import AgentSpec
 from toque.model.isolation_spec import IsolationSpec
+from toque.model.pod_spec import PodSpec
 from toque.model.service_spec import KeySpec, ServiceSpec
 from toque.model.setting import Setting
 from toque.model.spec import PoolSpec
@@ -80,7 +81,7 @@ def _model_shape() -> Shape:
     tables = {name: entry for name, entry in pool.entries.items() if isinstance(entry, Shape)}
     return Shape(
         "A model: its agent, and the pool of replicas that serves it.",
-        {**agent.entries, **flat, **tables, "isolation": shape_of(IsolationSpec)},
+        {**agent.entries, **flat, **tables, "isolation": shape_of(IsolationSpec), "pod": shape_of(PodSpec)},
         is_named=True,
     )
 

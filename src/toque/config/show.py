@@ -30,7 +30,7 @@ def shown(spec: ServiceSpec) -> list[Shown]:
     for model in spec.models:
         here = f"models.{model.pool.name}."
         values |= dict(_values(here, model.pool)) | dict(_values(here, model.agent))
-        values |= dict(_values(f"{here}isolation.", model.isolation))
+        values |= dict(_values(f"{here}isolation.", model.isolation)) | dict(_values(f"{here}pod.", model.pod))
     for key in spec.keys:
         values |= dict(_values(f"keys.{key.name}.", key))
     capacity = spec.capacity
@@ -44,7 +44,7 @@ def shown(spec: ServiceSpec) -> list[Shown]:
 
 def as_toml(one: Shown, spec: ServiceSpec) -> str:
     """Write a setting as the line of a file that gives the same again."""
-    return f"{_toml_name(one.name, spec)} = {_toml(one.value)}"
+    return f"{_toml_name(one.name, spec)} = {toml_text(one.value)}"
 
 
 def _values(prefix: str, spec: object) -> Iterator[tuple[str, object]]:
@@ -107,11 +107,12 @@ def _toml_name(name: str, spec: ServiceSpec) -> str:
     return name
 
 
-def _toml(value: object) -> str:
+def toml_text(value: object) -> str:
+    """Write a value as TOML does."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(inner)}" for name, inner in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(name)} = {toml_text(inner)}" for name, inner in value.items()) + " }"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml_text, value))}]"
     if isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

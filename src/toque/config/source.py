@@ -53,12 +53,16 @@ def expanded(path: str) -> Path:
 
 def read_source(path: Path) -> TomlSource:
     """Read and parse a file. Raises `ConfigError` with the line when it is not TOML."""
-    text = _text_of(path)
+    return parse_source(str(path), _text_of(path))
+
+
+def parse_source(name: str, text: str) -> TomlSource:
+    """Parse the text of a file, called `name`. Raises `ConfigError` with the line when it is not TOML."""
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
-        raise _syntax_error(path, str(error)) from error
-    return TomlSource(str(path), table, _key_places(text))
+        raise _syntax_error(name, str(error)) from error
+    return TomlSource(name, table, _key_places(text))
 
 
 def _text_of(path: Path) -> str:
@@ -80,9 +84,9 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _syntax_error(path: Path, message: str) -> ConfigError:
+def _syntax_error(name: str, message: str) -> ConfigError:
     position = _POSITION.search(message)
-    where = f"{path}:{position[1]}:{position[2]}" if position else str(path)
+    where = f"{name}:{position[1]}:{position[2]}" if position else name
     fix = 'TOML looks like: slots = 2, or url = "http://127.0.0.1:8000/v1" (text needs quotes).'
     if "twice" in message or "overwrite" in message:
         fix = "Each name may stand once: join the two, or give one another name."

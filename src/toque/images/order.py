@@ -11,13 +11,12 @@ from toque.model.agent_spec import ModelSpec
 
 EPOCH_S = 315_532_800
 """1980-01-01, in seconds since 1970: the time of every file where SOURCE_DATE_EPOCH names none. No archive knows an earlier one."""
-MODELS_DIR = "/models"
 SETTINGS_PATH = "/etc/toque/toque.toml"
 PORT = 8080
 
 
 class Weights(StrEnum):
-    """Where a replica has its model from: a layer of the image, a volume at MODELS_DIR, or an address it fetches at its start."""
+    """Where a replica has its model from: a layer of the image, a volume at `MODELS_DIR`, or an address it fetches at its start."""
 
     BAKED = "baked"
     VOLUME = "volume"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toque.model.isolation_spec import FREE, IsolationSpec
+from toque.model.pod_spec import NO_POD, PodSpec
 from toque.model.setting import Setting, setting
 from toque.model.spec import PoolSpec
 
@@ -73,8 +74,9 @@ class AgentSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One `[models.NAME]` table: its pool for the core, its agent for the shell, its isolation for the driver."""
+    """One `[models.NAME]` table: its pool for the core, its agent for the shell, its isolation and its Pod for the driver."""
 
     pool: PoolSpec
     agent: AgentSpec
     isolation: IsolationSpec = FREE
+    pod: PodSpec = NO_POD

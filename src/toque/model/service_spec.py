@@ -10,6 +10,7 @@ from toque.model.agent_spec import ModelSpec
 from toque.model.cluster_spec import ClusterSpec
 from toque.model.fallback_spec import SpendingSpec
 from toque.model.overload import OverloadSpec
+from toque.model.pod_spec import KubernetesSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
 from toque.model.ticket import PRIORITY
@@ -232,8 +233,14 @@ class ServiceSpec:
     cluster: ClusterSpec = field(default_factory=ClusterSpec)
     capacity: Resources = field(default_factory=Resources)
     driver: str = setting(
-        "process", Setting("Where replicas of local models run.", choices=("process",), pluggable=True)
+        "process",
+        Setting(
+            "Where replicas of local models run.",
+            choices=("process",),
+            pluggable=True,
+        ),
     )
+    kubernetes: KubernetesSpec = field(default_factory=KubernetesSpec)
     keyless_may_leave: bool = setting(
         False,  # noqa: FBT003 - a default
         Setting("Where there are no keys, and for `toque.open`: as may_leave of a key."),
