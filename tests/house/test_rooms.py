@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from tests.house.source import hold, imports, modules
 
 ROOMS: Mapping[str, tuple[str, ...]] = {
+    "google": ("toque.advice.external_scaler",),
+    "grpc": ("toque.advice.keda",),
     "httptools": ("toque.wire",),
     "httpx2": ("toque.kube",),
     "lightkube": ("toque.kube", "toque.drivers.kubernetes"),
     "msgspec": (
+        "toque.advice",
         "toque.agents",
         "toque.batch",
         "toque.cli",
@@ -27,6 +30,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "python_multipart": ("toque.batch.upload",),
     "rich": ("toque.cli",),
     "starlette": (
+        "toque.advice",
         "toque.agents.host_routes",
         "toque.batch.file_routes",
         "toque.batch.pages",

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import uvloop
 
 from toque.app.addresses import take_addresses, taken
+from toque.app.advice import open_advice
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.jobs import open_jobs
 from toque.app.keys import open_accounts, ring_of
@@ -81,6 +82,7 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         collector = ToqueCollector(metrics, fleet.controller.view)
         admin = await _open_admin(addresses.admin, reloader, fleet, gateway, collector, stack)
         await stack.enter_async_context(open_scraped(addresses.metrics, collector, lambda: not gateway.is_draining))
+        await stack.enter_async_context(open_advice(spec.advice, fleet.controller))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
         watch = PressureWatch(
             ProcessSensor(lambda: reloader.spec.overload.memory_bytes_max),

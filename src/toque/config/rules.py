@@ -9,6 +9,7 @@ from itertools import chain, combinations, pairwise
 from urllib.parse import urlsplit
 
 from toque.config.address import is_loopback, split_address
+from toque.config.advice_rules import advice_contradictions
 from toque.config.cluster_rules import cluster_contradictions
 from toque.config.complaints import did_you_mean
 from toque.config.contradiction import Contradiction
@@ -37,6 +38,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         _keys(spec),
         _store(spec.jobs.store),
         cluster_contradictions(spec.cluster),
+        advice_contradictions(spec.advice),
         fallback_contradictions(spec),
         _open_door(spec),
     )

@@ -48,6 +48,7 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         hedged=pool.slots.hedged,
         batch_in_flight=len(pool.share.in_flight),
         preempted=pool.share.preempted,
+        target=pool.spec.replicas.target,
     )
 
 

@@ -6,6 +6,7 @@ Law: config.py makes it, app.py reads it, and nobody else sees a settings file o
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from toque.model.advice_spec import AdviceSpec
 from toque.model.agent_spec import ModelSpec
 from toque.model.cluster_spec import ClusterSpec
 from toque.model.fallback_spec import SpendingSpec
@@ -231,6 +232,7 @@ class ServiceSpec:
     records: RecordSpec = field(default_factory=RecordSpec)
     jobs: JobSpec = field(default_factory=JobSpec)
     cluster: ClusterSpec = field(default_factory=ClusterSpec)
+    advice: AdviceSpec = field(default_factory=AdviceSpec)
     capacity: Resources = field(default_factory=Resources)
     driver: str = setting(
         "process",

@@ -29,6 +29,10 @@ class ReplicaState(StrEnum):
     STOPPING = "stopping"
 
 
+COUNTED = frozenset(ReplicaState) - {ReplicaState.DRAINING, ReplicaState.STOPPING}
+"""The states of a replica that serves or is to serve."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaView:
     """One replica. Times are seconds of the fleet's clock.
@@ -57,7 +61,7 @@ class PoolView:
     `condition` is `ok`, `unhealthy` (no breaker lets requests through), `cold`, `loading`, `restarting`, `crash_loop`,
     `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so
     far. `hedged`: requests that were sent to a second replica as well. `batch_in_flight` is of those in flight; `preempted`: how
-    often one of them was put back.
+    often one of them was put back. `target` is the number that somebody else set (0: nobody did).
     """
 
     name: str
@@ -76,6 +80,21 @@ class PoolView:
     hedged: int = 0
     batch_in_flight: int = 0
     preempted: int = 0
+    target: int = 0
+
+    @property
+    def advised(self) -> int:
+        """Replicas that the policy wants, within the bounds, whoever sets their number; before its first answer, those there are."""
+        if self.decision is None:
+            wanted = sum(replica.state in COUNTED for replica in self.replicas)
+        else:
+            wanted = self.decision.desired.replicas
+        return min(max(wanted, self.minimum_warm), self.maximum)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anybody has a request in flight or waiting."""
+        return self.in_flight + self.waiting_interactive + self.waiting_batch > 0
 
 
 @dataclass(frozen=True, slots=True)

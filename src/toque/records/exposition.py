@@ -14,6 +14,8 @@ from toque.model.view import FleetView, PoolView, ReplicaState
 from toque.records.metrics import Histogram, Metrics, ModelMetrics
 
 _LABELS = ("model", "class")
+HOLDS = ("nothing", "guard", "target", "capacity")
+"""What may keep a pool from the size its policy wants: `toque why` has the sentence."""
 
 
 class ToqueCollector(Collector):
@@ -132,7 +134,49 @@ def _gauges(view: FleetView) -> Iterator[Metric]:
     yield replicas
     yield GaugeMetricFamily("toque_fallback_spent", "What fallbacks have cost within the last hour.", view.spent)
     yield GaugeMetricFamily("toque_fallback_spent_max", "What they may cost in an hour.", view.spending_limit)
+    yield from _scaling(view)
     yield from _breakers(view)
+
+
+def _scaling(view: FleetView) -> Iterator[Metric]:
+    numbers: tuple[tuple[str, str, Callable[[PoolView], int]], ...] = (
+        ("toque_desired_replicas", "Replicas the policy wants, within the bounds.", lambda pool: pool.advised),
+        ("toque_allowed_replicas", "Replicas the last decision allowed, delays and steps included.", _allowed),
+        ("toque_target_replicas", "Replicas that somebody else has set; 0: nobody has.", lambda pool: pool.target),
+    )
+    for name, what, number_of in numbers:
+        family = GaugeMetricFamily(name, what, labels=("model",))
+        for pool in view.pools:
+            family.add_metric((pool.name,), number_of(pool))
+        yield family
+    held = GaugeMetricFamily(
+        "toque_scaling_held_by", "1 for what keeps the desired replicas from being there.", labels=("model", "by")
+    )
+    busy = GaugeMetricFamily("toque_slots_busy_ratio", "Busy share of the slots of ready replicas.", labels=("model",))
+    for pool in view.pools:
+        by = _held_by(pool)
+        for one in HOLDS:
+            held.add_metric((pool.name, one), one == by)
+        slots = pool.slots * sum(replica.state is ReplicaState.READY for replica in pool.replicas)
+        busy.add_metric((pool.name,), pool.in_flight / slots if slots else 0.0)
+    yield held
+    yield busy
+
+
+def _allowed(pool: PoolView) -> int:
+    return pool.decision.allowed.replicas if pool.decision else pool.advised
+
+
+def _held_by(pool: PoolView) -> str:
+    """1. no room; 2. somebody else's number; 3. a bound, a step or a delay of ours."""
+    decision = pool.decision
+    if decision is None:
+        return "nothing"
+    if decision.shortage:  # 1
+        return "capacity"
+    if decision.allowed.replicas == decision.desired.replicas:
+        return "nothing"
+    return "target" if pool.target else "guard"  # 2, 3
 
 
 def _breakers(view: FleetView) -> Iterator[Metric]:

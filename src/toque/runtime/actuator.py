@@ -59,6 +59,7 @@ class Actuator:
         self._drivers: Mapping[str, tuple[Driver, ModelSpec]] = {}
         self._driver_of: dict[int, Driver] = {}
         self._staged: Callable[[EnterStage], None] = lambda _: None
+        self._decided: Callable[[], None] = lambda: None
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
         """Learn which driver runs which pool's replicas."""
@@ -67,6 +68,10 @@ class Actuator:
     def obey(self, staged: Callable[[EnterStage], None]) -> None:
         """Learn whom to tell of a stage of overload."""
         self._staged = staged
+
+    def announce(self, decided: Callable[[], None]) -> None:
+        """Learn whom to tell that there is a new decision."""
+        self._decided = decided
 
     def driver_of(self, replica_id: int) -> Driver | None:
         """Return the driver that runs a replica; None for one that is gone."""
@@ -83,7 +88,9 @@ class Actuator:
                 self._order(effect)
             case EnterStage():
                 self._staged(effect)
-            case RecordDecision() | RecordBreaker():
+            case RecordDecision():
+                self._decided()
+            case RecordBreaker():
                 pass  # the journal has it
             case _:
                 assert_never(effect)

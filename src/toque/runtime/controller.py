@@ -83,6 +83,10 @@ class Controller:
         """Learn whom to tell of a stage of overload: whoever lets connections in."""
         self._actuator.obey(staged)
 
+    def announce(self, decided: Callable[[], None]) -> None:
+        """Learn whom to tell that there is a new decision; the view has it already."""
+        self._actuator.announce(decided)
+
     def feel(self, pressure: PressureMeasured) -> None:
         """Take a sample of this process's pressure; only one that matters is a step."""
         if self._fleet.gate.ladder.matters(pressure, self._loop.time()):

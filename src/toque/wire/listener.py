@@ -6,6 +6,7 @@ Law: what is listened on stays open until `close()`, paused or not, so that resu
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Callable
 
 BACKLOG = 2048
@@ -14,10 +15,11 @@ RETRY_S = 0.25
 
 
 class Listener:
-    """Made closed; `factory` makes the protocol of each connection."""
+    """Made closed; `factory` makes the protocol of each connection, after its handshake where there is `tls`."""
 
-    def __init__(self, factory: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None = None) -> None:
         self._factory = factory
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._accepting: list[asyncio.Server] = []
         self._held: list[socket.socket] = []
@@ -36,10 +38,10 @@ class Listener:
     async def open(self, address: tuple[str, int] | socket.socket) -> None:
         """Listen. Raises `OSError` when the address cannot be had."""
         if isinstance(address, socket.socket):
-            server = await self._loop.create_server(self._factory, sock=address, backlog=BACKLOG)
+            server = await self._loop.create_server(self._factory, sock=address, backlog=BACKLOG, ssl=self._tls)
         else:
             host, port = address
-            server = await self._loop.create_server(self._factory, host, port, backlog=BACKLOG)
+            server = await self._loop.create_server(self._factory, host, port, backlog=BACKLOG, ssl=self._tls)
         self._accepting = [server]
         self._held = [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
 
@@ -85,7 +87,8 @@ class Listener:
 
     async def _accept_on(self, sock: socket.socket) -> None:
         try:
-            self._accepting.append(await self._loop.create_server(self._factory, sock=sock, backlog=BACKLOG))
+            server = await self._loop.create_server(self._factory, sock=sock, backlog=BACKLOG, ssl=self._tls)
+            self._accepting.append(server)
         except BaseException:
             sock.close()
             raise

@@ -6,10 +6,12 @@ Law: one coarse sweep looks at all timeouts of all connections; no request has a
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 
 from toque.model.errors import ToqueError
 from toque.model.service_spec import LimitSpec
+from toque.wire.certified import Certified
 from toque.wire.descriptors import descriptor_limit
 from toque.wire.errors import encode_error
 from toque.wire.incoming import Handler, Incoming
@@ -39,13 +41,14 @@ class Server:
         limits: LimitSpec,
         encode_refusal: Callable[[ToqueError], bytes],
         sweep_s: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.begin = handler
         self.limits = limits
         self._encode_refusal = encode_refusal
         self._sweep_s = sweep_s
         self._loop = asyncio.get_running_loop()
-        self._listener = Listener(lambda: Incoming(self))
+        self._listener = Listener(lambda: Certified(self) if tls else Incoming(self), tls)
         self._sweeping: asyncio.TimerHandle | None = None
         self._connections: set[Incoming] = set()
         self._none_open = asyncio.Event()
@@ -159,11 +162,13 @@ async def serve(
     *,
     encode_refusal: Callable[[ToqueError], bytes] = encode_anonymous_refusal,
     sweep_s: float = SWEEP_S,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
     """Listen on host and port (0: any free one) or on a bound socket, and answer with `handler`.
 
-    `encode_refusal` writes the answer to bytes that never became a request. Raises `OSError` for a taken address.
+    `encode_refusal` writes the answer to bytes that never became a request; with `tls` connections are `Certified`. Raises
+    `OSError` for a taken address.
     """
-    server = Server(handler, limits, encode_refusal, sweep_s)
+    server = Server(handler, limits, encode_refusal, sweep_s, tls)
     await server.listen(address)
     return server
