@@ -112,12 +112,19 @@ class AgentKind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """What a driver knows of a replica beyond its state: for `toque ps`, never for decisions."""
+    """What a driver knows of a replica beyond its state: for `toque ps`, never for decisions.
+
+    `name` is what it is called where it runs. `phases`: steps of its cold start with their seconds since it was ordered, in order.
+    `delay` is what a start waits for, in a sentence.
+    """
 
     pid: int = 0
     progress_ratio: float = 0.0
     memory_bytes: int = 0
     last_lines: tuple[str, ...] = field(default=())
+    name: str = ""
+    phases: tuple[tuple[str, float], ...] = field(default=())
+    delay: str = ""
 
 
 class Driver(Protocol):

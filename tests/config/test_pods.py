@@ -11,6 +11,7 @@ from toque.model.pod_spec import NO_POD, KubernetesSpec, PodSpec, Toleration, re
 from toque.model.service_spec import ServiceSpec
 
 CLUSTER = """\
+driver = "kubernetes"
 [kubernetes]
 namespace = "models"
 keep = true
@@ -51,6 +52,7 @@ def test_who_says_nothing_has_no_pods(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        ("", "models.chat.pod must name an image"),
         ('pod = { image = "two words" }', "no image's name"),
         ('pod = { image = "a", requests = { cpu = "much" } }', "requests of cpu: 'much' is no amount"),
         ('pod = { image = "a", limits = { memory = true } }', "limits of memory: True is no amount"),
@@ -61,7 +63,7 @@ def test_who_says_nothing_has_no_pods(tmp_path: Path) -> None:
 )
 def test_what_no_cluster_would_take_is_refused_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as caught:
-        read(tmp_path, f'[models.chat]\nagent = "fake"\n{text}\n')
+        read(tmp_path, f'driver = "kubernetes"\n[models.chat]\nagent = "fake"\n{text}\n')
     assert "toque.toml" in caught.value.where
 
 

@@ -16,6 +16,7 @@ from toque.app.plugins import Plugins
 from toque.app.progress import Progress
 from toque.app.state import state_dir
 from toque.config.read import find_config, read_config
+from toque.config.travel import replica_settings
 from toque.drivers import open_driver
 from toque.drivers.site import Site
 from toque.model.agent_spec import ModelSpec
@@ -122,6 +123,8 @@ class OpenFleet:
             environment=os.environ,
             state_dir=home,
             notice=lambda text: self._announce(Assumed(text)),
+            kubernetes=self.lineup.spec.kubernetes,
+            settings=lambda model: replica_settings(self.lineup.told(model.pool.name)),
         )
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:

@@ -46,6 +46,10 @@ class Lineup:
         """Which models may answer instead of which."""
         return WaysOut(self.fleet.pools)
 
+    def told(self, name: str) -> ModelSpec:
+        """Return a model as the settings have it, before anything was settled for this machine."""
+        return next(model for model in self.spec.models if model.pool.name == name)
+
     def renewed_by(self, after: "Lineup") -> tuple[str, ...]:
         """Name the models of both whose replicas cannot go on: another engine, file, key, isolation or number of slots."""
         return tuple(name for name in after.models if name in self.models and self._is_other(name, after))
@@ -56,6 +60,7 @@ class Lineup:
             _started_with(old.agent) != _started_with(new.agent)
             or old.pool.slots != new.pool.slots
             or old.isolation != new.isolation
+            or old.pod != new.pod
             or self.stamps[name] != after.stamps[name]
         )
 
@@ -94,7 +99,7 @@ def _compare(before: Lineup, spec: ServiceSpec, models: Sequence[ModelSpec], led
     after = _lineup(spec, settled, capacity, ledger)
     renewed = before.renewed_by(after)
     for name, model in after.models.items():
-        if name in renewed or name not in before.models:
+        if (name in renewed or name not in before.models) and not model.runs_in_pod:
             _check(after.kinds[name], model, spec)
     known = {pool.name: pool for pool in before.fleet.pools if pool.name not in renewed}
     pools = tuple(_as_measured(pool, known.get(pool.name, pool)) for pool in after.fleet.pools)
@@ -148,8 +153,8 @@ def _read_secret(reference: str) -> Secret:
 
 
 async def _with_source(model: ModelSpec, home: Path, announce: Announce) -> ModelSpec:
-    """Put the embedded model's path where the settings name it, fetching it the first time."""
-    if model.agent.source != EMBEDDED_NAME:
+    """Put the embedded model's path where the settings name it, fetching it the first time; in a Pod it is the Pod's to find."""
+    if model.agent.source != EMBEDDED_NAME or model.runs_in_pod:
         return model
     path = await find_or_fetch(home / "models", lambda ratio: announce(Fetching(EMBEDDED_NAME, ratio)))
     return replace(model, agent=replace(model.agent, source=str(path)))

@@ -31,7 +31,7 @@ def settle_threads(models: Sequence[ModelSpec], cores: float) -> tuple[ModelSpec
     wait for each other on one core are slower than one thread. Models without an engine of ours (user code, the fake) count
     no cores unless the settings say so: nobody knows what they need.
     """
-    engines = [model for model in models if model.agent.agent in THREADED]
+    engines = [model for model in models if model.agent.agent in THREADED and not model.runs_in_pod]
     replicas = sum(model.pool.replicas.maximum for model in engines)
     share = max(1, int(cores // max(1, replicas)))
     return tuple(
@@ -79,9 +79,10 @@ def _plan_pool(model: ModelSpec, ledger: Ledger) -> PoolSpec:
     known = ledger.entry(model_identity(model))
     memory_bytes = known.memory_bytes if known and known.memory_bytes else estimate_bytes(model)
     memory_bytes = min(memory_bytes, model.isolation.memory_bytes_max or memory_bytes)
+    here = Resources(memory_bytes, float(model.agent.threads), model.pool.footprint.gpu_memory_bytes)
     return replace(
         model.pool,
-        footprint=Resources(memory_bytes, float(model.agent.threads), model.pool.footprint.gpu_memory_bytes),
+        footprint=Resources() if model.runs_in_pod else here,
         cold_start=known.cold_start if known else model.pool.cold_start,
     )
 

@@ -12,6 +12,8 @@ from toque.model.agent_spec import AgentSpec, ModelSpec
 
 MODELS_DIR = "/models"
 """Where a model's file is in an image that `toque image build` made, or on the volume that is mounted there."""
+EMBEDDED = "embedded"
+"""A source that is no file: the model that comes along, wherever toque is."""
 _STAY = frozenset({"url", "key", "upstream_model", "fields", "fetches_addresses", "health_interval_s"})
 
 
@@ -29,6 +31,6 @@ def _own(agent: AgentSpec) -> dict[str, object]:
     usual = AgentSpec()
     names = [field.name for field in fields(AgentSpec) if field.name not in _STAY]
     own = {name: getattr(agent, name) for name in names if getattr(agent, name) != getattr(usual, name)}
-    if agent.source:
+    if agent.source and agent.source != EMBEDDED:
         own["source"] = f"{MODELS_DIR}/{PurePosixPath(agent.source).name}"
     return own

@@ -14,7 +14,6 @@ from toque.core.budget import Budget
 from toque.core.fallback import Fallback
 from toque.core.gate import Gate
 from toque.core.journey import Journey
-from toque.core.lifecycle import Step
 from toque.core.pool import Pool
 from toque.core.revision import needs_new_replicas, without_future
 from toque.core.roster import Roster
@@ -24,6 +23,7 @@ from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.shortage import Shortage
 from toque.core.spending import Spending
 from toque.core.supply import Supply
+from toque.model.cluster import ReplicaDelayed, ReplicasAdopted
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -48,9 +48,6 @@ from toque.model.messages import (
 )
 from toque.model.spec import FleetSpec, PoolSpec
 from toque.model.ticket import RefusalReason, ServiceClass, Ticket
-
-PHASES = {ReplicaSpawned: Step.SPAWNED, ReplicaLoaded: Step.LOADED}
-"""What a replica that is coming tells of its way, as a step of its life."""
 
 
 class Fleet:
@@ -101,8 +98,8 @@ class Fleet:
                 self._began(event)
             case DrainOrdered() | PressureMeasured():
                 self.gate.hear(event, now, out)
-            case SpecChanged():
-                self._spec_changed(event, now, out)
+            case SpecChanged() | ReplicasAdopted():
+                self._obey(event, now, out)
             case _:
                 self._replica_event(event, now, out)
         if self._pending:
@@ -174,8 +171,8 @@ class Fleet:
             return
         replica = pool.supply.roster.replicas[event.replica_id]
         match event:
-            case ReplicaSpawned() | ReplicaLoaded():
-                pool.supply.roster.step(replica, PHASES[type(event)], now)
+            case ReplicaSpawned() | ReplicaLoaded() | ReplicaDelayed():
+                pool.supply.roster.advance(replica, event, now)
             case ReplicaReady():
                 pool.replica_ready(replica, event, now)
             case ReplicaHealthy():
@@ -195,6 +192,22 @@ class Fleet:
         pool.restock(now, out)
         self._settle(pool, now, out)
         self._forget_if_gone(pool)
+
+    def _obey(self, event: SpecChanged | ReplicasAdopted, now: float, out: list[Effect]) -> None:
+        """Take what is said from outside about the whole of pools."""
+        if isinstance(event, SpecChanged):
+            self._spec_changed(event, now, out)
+        else:
+            self._adopted(event, now, out)
+
+    def _adopted(self, event: ReplicasAdopted, now: float, out: list[Effect]) -> None:
+        """Want as many replicas as a predecessor had, until the policy says otherwise; nobody wants fewer for a change of leader."""
+        pool = self._doors.get(event.pool)
+        if pool is not None:
+            pool.supply.adopt(event.count)
+            pool.scaler.rouse(now)
+            pool.restock(now, out)
+            self._settle(pool, now, out)
 
     # ---- settings ----------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from toque.core.scaler import Scaler, is_news
 from toque.core.slots import Slots
 from toque.core.supply import Supply
 from toque.core.trust import Trust
-from toque.model.condition import FailureCause
+from toque.model.condition import NO_ROOM, FailureCause
 from toque.model.decision import Decision
 from toque.model.messages import Effect, Failed, Finished, RecordDecision, ReplicaFailed, ReplicaReady
 from toque.model.spec import PoolSpec
@@ -176,6 +176,8 @@ class Pool:
             self.refuse_all(RefusalReason.NO_HEALTHY_REPLICA, now, out)
         elif event.cause is FailureCause.START_TIMEOUT:
             self.refuse_all(RefusalReason.MODEL_LOADING, now, out)
+        elif event.cause in NO_ROOM:
+            self.refuse_all(RefusalReason.NO_CAPACITY, now, out)
         else:
             self.exits.ask_all(now)
 

@@ -20,6 +20,7 @@ class Replica:
 
     __slots__ = (
         "breaker",
+        "delay",
         "drain_until",
         "footprint",
         "id",
@@ -44,6 +45,7 @@ class Replica:
         self.times: dict[Step | None, float] = {None: now}
         self.idle_since: float | None = None
         self.drain_until = 0.0
+        self.delay = ""  # what its start waits for
 
     @property
     def started_at(self) -> float:
@@ -71,6 +73,7 @@ class Replica:
         self.times.setdefault(step, now)
         if step is Step.READY:
             self.idle_since = now
+            self.delay = ""
 
     @property
     def cold_start(self) -> ColdStart:

@@ -9,7 +9,7 @@ from collections import deque
 from math import inf
 
 from toque.core.replica import Replica
-from toque.model.condition import FailureCause
+from toque.model.condition import HOPELESS, NO_ROOM, FailureCause
 from toque.model.spec import RestartSpec
 
 MEMORY_RESTARTS_MAX = 3
@@ -46,15 +46,20 @@ class Restart:
         self.ready()
 
     def failed(self, replica: Replica, cause: FailureCause, reason: str, now: float) -> None:
-        """Learn of a death. A replica that had served for a while starts the count anew; those that die together count once."""
+        """Learn of a death. A replica that had served for a while starts the count anew; those that die together count once.
+
+        One that was taken away died of nothing that another start would meet: no wait. Want of room is no early death.
+        """
+        if cause is FailureCause.REMOVED:
+            return
         lived_s = now - replica.started_at
-        was_early = lived_s < self._spec.early_death_s
+        was_early = lived_s < self._spec.early_death_s and cause not in NO_ROOM
         served = replica.ready_at is not None and not was_early
         self._in_a_row = 1 if served else self._in_a_row + 1
         self.reason = reason
         if was_early:
             self._early_deaths.append(now)
-        if cause is FailureCause.INVALID_MODEL or self._deaths_fill_window(now):
+        if cause in HOPELESS or self._deaths_fill_window(now):
             self.is_crash_loop = True
         if cause is FailureCause.OUT_OF_MEMORY and now >= self.not_before:
             self._memory_kills = 1 if lived_s > MEMORY_FORGET_S else self._memory_kills + 1

@@ -9,9 +9,14 @@ from toque.core.breaker import Breaker
 from toque.core.lifecycle import COMING, LIVE, Step, follow
 from toque.core.replica import Replica
 from toque.core.routing import Router
+from toque.model.cluster import ReplicaDelayed
+from toque.model.messages import ReplicaLoaded, ReplicaSpawned
 from toque.model.resources import Resources
 from toque.model.spec import PoolSpec
 from toque.model.view import ReplicaState
+
+PHASES = {ReplicaSpawned: Step.SPAWNED, ReplicaLoaded: Step.LOADED}
+"""What a replica that is coming tells of its way, as a step of its life."""
 
 
 class Roster:
@@ -79,6 +84,13 @@ class Roster:
         self._count(replica, 1)
         self._router.place(replica)
         return True
+
+    def advance(self, replica: Replica, event: ReplicaSpawned | ReplicaLoaded | ReplicaDelayed, now: float) -> None:
+        """Take what a coming replica tells: how far it is, or what it waits for."""
+        if isinstance(event, ReplicaDelayed):
+            replica.delay = event.reason
+        else:
+            self.step(replica, PHASES[type(event)], now)
 
     def grant_grace(self, replica: Replica, until: float) -> None:
         """Let one that has just begun to drain finish until then. After a reload with a shorter grace it may end before others."""

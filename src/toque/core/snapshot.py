@@ -81,5 +81,5 @@ def _condition_of_none(pool: Pool) -> tuple[str, str]:
     if pool.supply.shortage:  # 5
         return "no_capacity", pool.supply.shortage
     if roster.coming:  # 6
-        return "loading", restart.reason
+        return "loading", next((r.delay for r in roster.replicas.values() if r.delay), restart.reason)
     return ("restarting" if restart.reason else "cold"), restart.reason  # 7, 8

@@ -68,6 +68,10 @@ class Supply:
         for replica in live[: max(0, len(live) - max(1, spec.replicas.maximum))]:
             self.retire(replica, now, out, "the settings allow fewer replicas")
 
+    def adopt(self, count: int) -> None:
+        """Want as many as there are already, within the bounds; they are ordered like others, and found ready."""
+        self.target = max(self.target, self._spec.replicas.bounded(count))
+
     def renew(self, now: float, out: list[Effect]) -> None:
         """From now on replicas start as another version of the model; those there are outdated."""
         self.restart.renew()

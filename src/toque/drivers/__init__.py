@@ -12,9 +12,12 @@ from toque.model.errors import ConfigError
 from toque.ports import Driver
 
 DRIVERS = {
+    "kubernetes": "toque.drivers.kubernetes:KubernetesDriver",
     "process": "toque.drivers.process:ProcessDriver",
     "static": "toque.drivers.static:StaticDriver",
 }
+EXTRAS = {"lightkube": "kubernetes", "httpx2": "kubernetes"}
+"""Package -> the extra of toque that installs it."""
 
 
 def open_driver(name: str, site: Site) -> Driver:
@@ -22,9 +25,17 @@ def open_driver(name: str, site: Site) -> Driver:
     module_name, _, class_name = DRIVERS.get(name, name).partition(":")
     try:
         made: object = getattr(import_module(module_name), class_name)(site)
-    except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(DRIVERS)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise ConfigError(f"There is no driver {name!r}: {error}", fix=_known()) from error
         raise ConfigError(
-            f"There is no driver {name!r}: {error}", fix=f"Write {known} or package.module:Class."
+            f"The driver {name} needs the package {error.name}, which is not installed.",
+            fix=f'pip install "toque[{EXTRAS[error.name]}]"',
         ) from error
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"There is no driver {name!r}: {error}", fix=_known()) from error
     return cast(Driver, made)
+
+
+def _known() -> str:
+    return f"Write {', '.join(DRIVERS)} or package.module:Class."

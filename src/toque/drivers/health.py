@@ -34,7 +34,7 @@ class Health:
         failures = 0
         while failures < FAILURES_MAX:
             await self._pause()
-            failures = 0 if await self._is_well() else failures + 1
+            failures = 0 if await is_well(self._connections) else failures + 1
             if self._asked.is_set() and not failures:
                 self._asked.clear()
                 self._healthy()
@@ -47,12 +47,12 @@ class Health:
         except TimeoutError:
             return
 
-    async def _is_well(self) -> bool:
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT_S), call(self._connections, "GET", "/health") as reply:
-                await reply.read(bytes_max=64 * 1024)
-                return reply.status == 200
-        except (TimeoutError, UpstreamError) as error:
-            return (
-                isinstance(error, UpstreamError) and error.kind is FailureKind.BUSY
-            )  # it is us who have no descriptor
+
+async def is_well(connections: Connections) -> bool:
+    """Ask once. It is well, too, when it is us who have no descriptor to ask with."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), call(connections, "GET", "/health") as reply:
+            await reply.read(bytes_max=64 * 1024)
+            return reply.status == 200
+    except (TimeoutError, UpstreamError) as error:
+        return isinstance(error, UpstreamError) and error.kind is FailureKind.BUSY

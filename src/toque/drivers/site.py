@@ -10,6 +10,7 @@ from pathlib import Path
 from toque.drivers.out_of_memory import count_memory_kills
 from toque.model.agent_spec import ModelSpec, Secret
 from toque.model.endpoint import Endpoint
+from toque.model.pod_spec import KubernetesSpec
 from toque.ports import Launch, Report
 
 
@@ -20,7 +21,8 @@ class Site:
     `report` takes every event; `progress` a replica's id and how much of its model is loaded (0 to 1). `launch` says how a model runs as a child (None: it runs elsewhere), `locate` where it is
     when it does; both may raise `ConfigError`. `environment` is this process's own: a driver picks a few names from it.
     `state_dir` is where traces for the next start are left. `memory_kills` counts what the kernel killed for want of memory.
-    `notice` takes what a person should know about this machine.
+    `notice` takes what a person should know about this machine. Where replicas are Pods: `kubernetes` says in which cluster,
+    `settings` what a replica there reads (TOML), `owner` is the ownerReference of what is made for a model (None: nobody's).
     """
 
     report: Report
@@ -31,3 +33,6 @@ class Site:
     state_dir: Path
     memory_kills: Callable[[], int] = count_memory_kills
     notice: Callable[[str], None] = lambda _: None
+    kubernetes: KubernetesSpec = field(default_factory=KubernetesSpec)
+    settings: Callable[[ModelSpec], str] = lambda _: ""
+    owner: Callable[[ModelSpec], Mapping[str, object] | None] = lambda _: None

@@ -80,3 +80,8 @@ class ModelSpec:
     agent: AgentSpec
     isolation: IsolationSpec = FREE
     pod: PodSpec = NO_POD
+
+    @property
+    def runs_in_pod(self) -> bool:
+        """Whether its files and its memory are on a machine of a cluster, not on this one."""
+        return self.pool.elastic and self.pool.hosted and bool(self.pod.image)

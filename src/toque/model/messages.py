@@ -6,6 +6,7 @@ either is exhaustive. Times are float seconds of one clock that only the shell (
 
 from typing import TypeAlias
 
+from toque.model.cluster import ReplicaDelayed, ReplicasAdopted
 from toque.model.condition import BreakerState, FailureCause
 from toque.model.decision import Decision
 from toque.model.overload import Stage
@@ -124,7 +125,14 @@ class ReplicaStopped:
 
 
 ReplicaEvent: TypeAlias = (
-    ReplicaSpawned | ReplicaLoaded | ReplicaReady | ReplicaFailed | ReplicaHealthy | ReplicaUnreachable | ReplicaStopped
+    ReplicaSpawned
+    | ReplicaLoaded
+    | ReplicaReady
+    | ReplicaFailed
+    | ReplicaHealthy
+    | ReplicaUnreachable
+    | ReplicaDelayed
+    | ReplicaStopped
 )
 
 # ---- events: time and will -------------------------------------------------------------------------------------------
@@ -164,6 +172,7 @@ Event: TypeAlias = (
     | Abandoned
     | Began
     | ReplicaEvent
+    | ReplicasAdopted
     | Woke
     | DrainOrdered
     | PressureMeasured

@@ -237,8 +237,8 @@ class ServiceSpec:
     driver: str = setting(
         "process",
         Setting(
-            "Where replicas of local models run.",
-            choices=("process",),
+            "Where replicas run that are ours to start: as processes of this machine, or as Pods.",
+            choices=("process", "kubernetes"),
             pluggable=True,
         ),
     )

@@ -8,6 +8,7 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
+from toque.model.cluster import ReplicaDelayed
 from toque.model.decision import Decision
 from toque.model.messages import (
     Abandoned,
@@ -82,8 +83,9 @@ def explain_pool(name: str, steps: list[Step]) -> Explanation:
     replicas: list[Mapping[str, object]] = []
     mine: set[int] = set()
     for now, event, effects in steps:
-        if isinstance(event, ReplicaFailed) and event.replica_id in mine:
-            replicas.append({"at": now, "replica": event.replica_id, "what": f"failed: {event.reason}"})
+        if isinstance(event, ReplicaFailed | ReplicaDelayed) and event.replica_id in mine:
+            what = "failed" if isinstance(event, ReplicaFailed) else "waits"
+            replicas.append({"at": now, "replica": event.replica_id, "what": f"{what}: {event.reason}"})
         for effect in effects:
             match effect:
                 case RecordDecision(decision) if decision.pool == name:

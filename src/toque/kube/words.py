@@ -1,0 +1,51 @@
+"""Names and labels of what toque keeps in a cluster: every part finds its own things by these, and nothing else.
+
+Law: the same model has the same name everywhere; a name that Kubernetes would not take is made into one, never refused.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+GROUP = "toque.dev"
+MANAGER = "toque"
+"""Field manager of server-side apply, and the value of the label that says whose an object is."""
+FLEET_LABEL = f"{GROUP}/fleet"
+POOL_LABEL = f"{GROUP}/pool"
+VERSION_LABEL = f"{GROUP}/version"
+SERVING = f"{GROUP}/serving"
+"""Readiness gate of a replica's Pod: whether its gateway sends it requests."""
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+
+NAME_CHARACTERS_MAX = 40
+"""Of a model's part in a name; Pods get two dozen more characters, and a label's value may have 63 in all."""
+_DIGEST_CHARACTERS = 6
+
+
+def object_name(pool: str) -> str:
+    """Return the name of what a model has once, such as its Secret: `toque-MODEL`."""
+    return f"toque-{safe_name(pool)}"
+
+
+def safe_name(text: str) -> str:
+    """Return a text as a DNS label; where that loses anything, a digest of the text tells it from its like."""
+    safe = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if safe == text and len(safe) <= NAME_CHARACTERS_MAX:
+        return safe
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{safe[:NAME_CHARACTERS_MAX]}-{digest}".strip("-")
+
+
+def fleet_labels(fleet: str) -> Mapping[str, str]:
+    """Return the labels of everything that one fleet keeps."""
+    return {
+        "app.kubernetes.io/name": "toque",
+        "app.kubernetes.io/component": "replica",
+        "app.kubernetes.io/managed-by": MANAGER,
+        FLEET_LABEL: safe_name(fleet),
+    }
+
+
+def pool_labels(fleet: str, pool: str) -> Mapping[str, str]:
+    """Return the labels of everything that one model of a fleet has."""
+    return {**fleet_labels(fleet), POOL_LABEL: safe_name(pool)}
