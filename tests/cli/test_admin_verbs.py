@@ -49,6 +49,7 @@ _CHAT = PoolView("chat", "ok", "", _REPLICAS, 2, 5, 1, 2, 1, 4, ColdStart(0.1, 0
 _COLD = PoolView("org/cold", "crash_loop", "exited with 1", (), 0, 0, 0, 1, 0, 2, ColdStart(), None)
 _FLEET = FleetView(100.0, False, Resources(1024 * _MIB, 2.0), Resources(838 * _MIB, 0.0), (_CHAT, _COLD))
 _STATUS = {1: ReplicaStatus(4001, 1.0, 95 * _MIB), 2: ReplicaStatus(4002, 0.4), 3: ReplicaStatus(4003)}
+_POD = ReplicaStatus(name="toque-chat-1", phases=(("scheduled", 0.1), ("ready", 0.33)), delay="no machine has room")
 _STEPS: list[Step] = [
     (98.0, Arrived(Ticket(17, "chat", 200.0, tenant="alice")), []),
     (99.5, Woke(), [RecordDecision(_DECISION), StartReplica("chat", 2)]),
@@ -99,6 +100,17 @@ async def test_ps_shows_pools_replicas_and_the_last_decision(admin: Mapping[str,
     assert "ready, half-open (it has rested)" in lines[6]
     assert "org/cold  crash_loop (exited with 1)" in lines
     assert screen.said == "free: 838 MiB of 1.0 GiB memory, 0 of 2 cores\n"
+
+
+async def test_ps_tells_of_a_pod_its_name_its_steps_and_what_it_waits_for(
+    admin: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_STATUS, 1, _POD)
+    _, screen = await _run(admin, "ps")
+    row = screen.shown.splitlines()[4]
+    assert "ready: no machine has room" in row
+    assert "toque-chat-1" in row
+    assert row.endswith("0.33 s (scheduled 0.10 s, ready 0.33 s)")
 
 
 async def test_reload_shows_the_difference_and_what_it_means(admin: Mapping[str, str]) -> None:

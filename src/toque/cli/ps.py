@@ -14,7 +14,7 @@ from toque.cli.parser import add_json
 from toque.cli.terminal import Terminal
 
 _Json: TypeAlias = Mapping[str, Any]  # what json reads; its shape is model.view's
-_TITLES = ("REPLICA", "STATE", "IN FLIGHT", "PID", "MEMORY", "AGE", "COLD START")
+_TITLES = ("REPLICA", "STATE", "IN FLIGHT", "RUNS AS", "MEMORY", "AGE", "COLD START")
 _STAGES = ("normal", "no keep-alive", "batch is refused", "all new requests are refused", "no connections are accepted")
 _GOOD = frozenset({"ok"})
 
@@ -88,16 +88,26 @@ def _cells(row: _Json) -> tuple[str, ...]:
         str(replica["id"]),
         _state(row),
         f"{replica['in_flight']}/{replica['slots']}",
-        str(status["pid"] or "-"),
+        status["name"] or str(status["pid"] or "-"),
         size(status["memory_bytes"] or replica["footprint"]["memory_bytes"]),
         span(row["age_s"]),
-        "-" if replica["ready_at"] is None else span(replica["ready_at"] - replica["started_at"]),
+        _cold_start(row),
     )
 
 
+def _cold_start(row: _Json) -> str:
+    """Say how long a start took, and where it was when, as far as its driver sees steps."""
+    replica = row["replica"]
+    took = "-" if replica["ready_at"] is None else span(replica["ready_at"] - replica["started_at"])
+    steps = ", ".join(f"{step} {span(at_s)}" for step, at_s in row["status"]["phases"])
+    return f"{took} ({steps})" if steps else took
+
+
 def _state(row: _Json) -> str:
-    """Say where a replica stands, and what its breaker says where that is not `closed`."""
+    """Say where a replica stands, what its start waits for, and what its breaker says where that is not `closed`."""
     replica, status = row["replica"], row["status"]
+    if status["delay"]:
+        return f"{replica['state']}: {status['delay']}"
     if replica["state"] == "loading" and status["progress_ratio"]:
         return f"loading {status['progress_ratio']:.0%}"
     if replica["breaker"] == "closed":

@@ -49,7 +49,7 @@ class KubernetesDriver:
         version = version_of(model, site.settings(model), site.kubernetes.fleet, site.owner(model))
         order = Order(replica_id, version, self._loop.time(), site.report)
         self._orders[replica_id] = order
-        order.timer = self._loop.call_later(model.pool.replicas.startup_timeout_s, self._expire, order)
+        self._time(order)
         keeper = self._estate.keeper_for(version)
         keeper.enter(order)
         self.supply(keeper)
@@ -141,6 +141,11 @@ class KubernetesDriver:
         for order in [order for order in keeper.orders.values() if not order.is_ready]:
             self._fail(order, (FailureCause.INVALID_MODEL, reason))
 
+    def turned(self, reason: str) -> None:
+        """Starts wait while we do not see the cluster, and have their whole time again when we do."""
+        for order in [order for order in self._orders.values() if not order.is_ready]:
+            self._time(order)
+
     def hindered(self, keeper: Keeper, reason: str) -> None:
         """Kubernetes makes no more Pods of a version, for this reason; empty: it does again."""
         for order in keeper.waiting.values():
@@ -184,12 +189,20 @@ class KubernetesDriver:
         else:
             self._fail(order, SILENT)
 
+    def _time(self, order: Order) -> None:
+        """Give a start its time, from now on; while we do not see the cluster, it waits for that."""
+        order.settle()
+        trouble = self._estate.trouble
+        order.wait_for(ReplicaDelayed(order.id, FailureCause.START_TIMEOUT, trouble) if trouble else None)
+        timeout_s = order.version.model.pool.replicas.startup_timeout_s
+        order.timer = self._loop.call_later(timeout_s, self._expire, order)
+
     def _expire(self, order: Order) -> None:
         """It had its time. While the cluster does not say what became of it, it is not judged."""
-        timeout_s = order.version.model.pool.replicas.startup_timeout_s
         if self._estate.freshness.reason:
-            order.timer = self._loop.call_later(timeout_s, self._expire, order)
+            self._time(order)
             return
+        timeout_s = order.version.model.pool.replicas.startup_timeout_s
         cause, why = FailureCause.START_TIMEOUT, ""
         if order.delayed is not None:
             cause, why = order.delayed.cause, f": {order.delayed.reason}"

@@ -49,6 +49,10 @@ class Tenants(Protocol):
         """The API server will have none of a version."""
         ...
 
+    def turned(self, reason: str) -> None:
+        """We lost sight of the cluster for this reason, or see it (empty)."""
+        ...
+
     def hindered(self, keeper: Keeper, reason: str) -> None:
         """Kubernetes makes no more Pods of a version for this reason (empty: it does again)."""
         ...
@@ -68,6 +72,8 @@ class Estate:
         self.sights: dict[str, Sight] = {}
         self._keepers: dict[str, Keeper] = {}
         """By version."""
+        self.trouble = ""
+        """Why we do not see the cluster; empty while we do, and until we first looked."""
         self._is_settled = False
         self._moved = asyncio.Event()
         labels = fleet_labels(spec.fleet)
@@ -146,6 +152,8 @@ class Estate:
 
     def _turned(self, reason: str) -> None:
         """Say when we lose sight of the cluster and see it again; the first time, what a predecessor left."""
+        self.trouble = reason
+        self._tenants.turned(reason)
         if reason:
             self._site.notice(f"cluster: {reason}; what runs serves on, and nothing is started or ended")
         elif self._is_settled:
