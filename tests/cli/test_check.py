@@ -177,3 +177,31 @@ def test_what_does_not_hold_matters_only_where_a_model_asks_for_it(
     (asked,) = fit_isolation.check_isolation(asking, environment)
     assert (asked.verdict, asked.text) == (Verdict.NOTE, told + "chat would run without")
     assert asked.fix == "run toque as a service"
+
+
+def test_a_model_in_pods_needs_no_file_here_and_a_cluster_that_is_away_is_told(
+    tmp_path: Path, environment: Mapping[str, str]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "current-context": "c",
+                "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}],
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "users": [{"name": "u", "user": {"token": "canary"}}],
+            }
+        )
+    )
+    text = f"""
+driver = "kubernetes"
+kubernetes = {{ kubeconfig = "{kubeconfig}" }}
+[models.chat]
+source = "./nowhere.gguf"
+pod = {{ image = "chat:1" }}
+"""
+    screen = Screen(environment)
+    assert screen.run("check", "--config", _config(tmp_path, text)) == Exit.FAILED
+    assert "ok model chat: llama.cpp, in Pods of chat:1" in screen.shown
+    assert "cluster: Namespace default at https://127.0.0.1:9: the API server cannot be reached" in screen.shown
+    assert "canary" not in screen.shown

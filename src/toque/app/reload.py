@@ -24,7 +24,7 @@ from toque.records.metrics import Metrics
 
 GATHER_S = 0.1
 """Between the wish for a reload and its reading: editors and scripts write a file several times within this."""
-FIXED = ("listen", "admin_listen", "metrics_listen", "driver", "records.", "jobs.", "advice.")
+FIXED = ("listen", "admin_listen", "metrics_listen", "driver", "records.", "jobs.", "advice.", "kubernetes.")
 """What was opened at the start and stays open; settings whose names begin so cannot change."""
 
 

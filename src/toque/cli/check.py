@@ -51,6 +51,7 @@ def _findings(named: str, terminal: Terminal) -> Iterator[Finding]:
 def check_spec(spec: ServiceSpec, terminal: Terminal) -> Iterator[Finding]:
     """Look at what the settings name."""
     from toque.cli.fit import check_capacity, check_models  # noqa: PLC0415  # heavy, and of no use to wrong settings
+    from toque.cli.fit_cluster import check_cluster  # noqa: PLC0415
     from toque.cli.fit_isolation import check_isolation  # noqa: PLC0415
 
     yield from check_models(spec)
@@ -60,6 +61,7 @@ def check_spec(spec: ServiceSpec, terminal: Terminal) -> Iterator[Finding]:
     yield from check_capacity(spec, terminal.environment)
     yield from check_files(spec)
     yield from check_isolation(spec, terminal.environment)
+    yield from check_cluster(spec, terminal.environment)
 
 
 def _show(finding: Finding, terminal: Terminal) -> None:

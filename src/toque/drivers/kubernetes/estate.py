@@ -72,6 +72,8 @@ class Estate:
         self.sights: dict[str, Sight] = {}
         self._keepers: dict[str, Keeper] = {}
         """By version."""
+        self._pools: set[str] = set()
+        """Models that have had a keeper: those have a Secret."""
         self.trouble = ""
         """Why we do not see the cluster; empty while we do, and until we first looked."""
         self._is_settled = False
@@ -90,6 +92,7 @@ class Estate:
         if keeper is None:
             keeper = Keeper(self.cluster, version, self.freshness, self._tenants.refused)
             self._keepers[version.mark] = keeper
+            self._pools.add(version.model.pool.name)
             self._claim(keeper)
             self._errands.begin(self._keep(keeper))
         return keeper
@@ -152,13 +155,13 @@ class Estate:
 
     def _turned(self, reason: str) -> None:
         """Say when we lose sight of the cluster and see it again; the first time, what a predecessor left."""
-        self.trouble = reason
+        was_lost, self.trouble = bool(self.trouble), reason
         self._tenants.turned(reason)
-        if reason:
+        if reason and not was_lost:
             self._site.notice(f"cluster: {reason}; what runs serves on, and nothing is started or ended")
-        elif self._is_settled:
+        elif was_lost and not reason:
             self._site.notice("cluster: seen again")
-        else:
+        if not reason and not self._is_settled:
             self._is_settled = True
             for pool in {self._pool_of(sight.version) for sight in self._orphans()}:
                 self.adopt(pool)
@@ -214,7 +217,7 @@ class Estate:
     async def _clear(self) -> None:
         for name in list(self._deployments.objects):
             await self.insist(partial(self.cluster.delete_deployment, name))
-        for pool in {keeper.version.model.pool.name for keeper in self._keepers.values()}:
+        for pool in self._pools:
             await self.insist(partial(self.cluster.delete_secret, pool))
         while self.sights:
             self._moved.clear()

@@ -13,7 +13,7 @@ from toque.drivers.kubernetes.keeper import Keeper
 
 UNREADY_S = 5.0
 """A kubelet sees a readiness gate at once; a machine that is gone never does."""
-CHOSEN_S = 3.0
+CHOSEN_S = 1.5
 """A Deployment's controllers follow its number in tenths of a second; who has not been chosen by then is not chosen."""
 REMAINS_S = 15.0
 """On top of a Pod's grace, until it is taken for gone: its machine does not say so any more."""
