@@ -59,6 +59,8 @@ CHILD_PARENT_PID = "TOQUE_PARENT_PID"
 """Environment of every child: its secret, the pipe it tells its phases on (JSON lines), and whose child it is."""
 CHILD_LISTEN = "TOQUE_REPLICA_LISTEN"
 """Environment of a replica that stands alone, in a container say: instead of a parent, HOST:PORT that it listens on."""
+CHILD_METRICS = "TOQUE_REPLICA_METRICS"
+"""The same: HOST:PORT where it tells its load without its secret. Not there: nowhere."""
 REPLICA_SECRET = "TOQUE_REPLICA_SECRET"  # noqa: S105 - a name, not a secret
 REPLICA_SETTINGS = "TOQUE_REPLICA_SETTINGS"
 """Environment of `toque replica`: what its callers must send, and the text of its settings where it has no file of them."""

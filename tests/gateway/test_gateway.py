@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.gateway.scripted import HELLO, Exchange, answer_in_tokens, answer_plainly, get, post, scene
+from tests.picker import Picked, picked
 from tests.wire.raw import raw, until
 from toque.model.resources import Resources
 from toque.model.service_spec import KeySpec
@@ -375,8 +376,12 @@ async def test_metrics_are_rendered_for_prometheus_with_bounded_labels() -> None
     assert samples["toque_breakers", "chat", "closed"] == 2
     assert samples["toque_breaker_turns_total", "chat", "ejected"] == 0
     assert samples["toque_requests_waiting", "batch", "chat"] == 3
-    assert samples["vllm:num_requests_waiting", "chat"] == 5
-    assert samples["vllm:num_requests_running", "chat"] == 1
+    assert samples["toque_slots", "chat"] == 2
+    assert (
+        picked(text)
+        == picked(text, {"model_name": "chat"})
+        == Picked(running=1, queued=5, cache_ratio=0.5, adapters_max=0)
+    )
     assert "random" not in text
 
 

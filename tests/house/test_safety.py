@@ -92,6 +92,8 @@ STAMPS = {
     "src/toque/cli/key.py",  # when a new key expires, and a rotated one with it
     "src/toque/app/keys.py",  # days and expiry dates of keys are the calendar's; read once, at the start
     "src/toque/app/reload.py",  # the metric that says when settings were last read
+    "src/toque/agents/load_page.py",  # endpoint pickers take the latest of a replica's metrics by their value
+    "src/toque/records/load.py",  # and of a gateway's
 }
 """Where the wall clock stands in what people read or what is stored, and decides nothing of the fleet."""
 

@@ -15,7 +15,7 @@ MODULE = "toque.agents.host"
 
 @dataclass(frozen=True, slots=True)
 class HostOrder:
-    """What to host: `package.module:Class`, the keyword arguments to make one, and the model's name.
+    """What to host: `package.module:Class`, the keyword arguments to make one, the model's name and slots.
 
     It travels in argv, so no secret is in it.
     """
@@ -23,6 +23,7 @@ class HostOrder:
     class_path: str
     options: Mapping[str, str | int | float | bool]
     model: str
+    slots: int = 1
 
     def argv(self) -> tuple[str, ...]:
         """Return the command line. -P: a file called json.py in the working directory must not be imported here."""

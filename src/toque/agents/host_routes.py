@@ -33,6 +33,7 @@ from toque.agents.request_body import (
 from toque.model.agent_spec import Secret
 from toque.model.errors import CallerError, InternalError, ToqueError, UpstreamError
 from toque.model.inference import Delta, Json, PromptContext, Usage
+from toque.model.load import Load
 from toque.ports import InferenceAgent
 from toque.wire.errors import encode_error_body, encode_error_event, retry_fields
 
@@ -70,11 +71,6 @@ class EmbeddingBody(msgspec.Struct):
 
     input: str | list[str]
     model: str = ""
-
-
-def hosted_application(agent: InferenceAgent, model: str, secret: Secret) -> ASGIApp:
-    """Return the whole application, locked with `secret`."""
-    return Lock(HostRoutes(agent, model).application(), secret)
 
 
 class Lock:
@@ -121,6 +117,10 @@ class HostRoutes:
         if isinstance(self._agent, Embedding):
             table.append(Route(PREFIX + EMBEDDINGS, self.embed, methods=["POST"]))
         return Starlette(routes=table, exception_handlers={ToqueError: _refused, Exception: _broken})
+
+    def load(self, slots: int) -> Load:
+        """Tell the load: the agent takes whatever comes, so what is above its slots counts as waiting for one."""
+        return Load(min(self.in_flight, slots), max(0, self.in_flight - slots), slots)
 
     async def answer(self, request: Request) -> Response:
         """Chat and completions."""

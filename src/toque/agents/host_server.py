@@ -13,7 +13,8 @@ from pathlib import Path
 
 from toque.agents.child import StatusPipe, listen_address
 from toque.agents.host import HostOrder
-from toque.agents.host_routes import hosted_application
+from toque.agents.host_routes import HostRoutes, Lock
+from toque.agents.load_page import open_load_page
 from toque.model.agent_spec import Secret
 from toque.model.errors import ConfigError
 from toque.model.service_spec import LimitSpec
@@ -47,14 +48,16 @@ async def _live(order: HostOrder, secret: Secret, pipe: StatusPipe) -> None:
     agent = _make(order, pipe)
     await _call(agent, "open")
     pipe.loaded()
-    handler = AsgiHandler(hosted_application(agent, order.model, secret))
+    routes = HostRoutes(agent, order.model)
+    handler = AsgiHandler(Lock(routes.application(), secret))
     server = await serve(listen_address(), handler, LimitSpec())
     try:
         stopped = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-        pipe.ready(server.port)
-        await stopped.wait()
-        await server.drain(DRAIN_S)
+        async with open_load_page(order.model, lambda: routes.load(order.slots)):
+            pipe.ready(server.port)
+            await stopped.wait()
+            await server.drain(DRAIN_S)
     finally:
         await server.close()
         await handler.close()

@@ -19,8 +19,8 @@ class HostedKind:
         self.class_path = class_path
 
     def launch(self, model: ModelSpec, secret: Secret) -> Launch:
-        """Run the host with the class, its options and the model's name."""
-        order = HostOrder(self.class_path, dict(model.agent.options), model.pool.name)
+        """Run the host with the class, its options, the model's name and slots."""
+        order = HostOrder(self.class_path, dict(model.agent.options), model.pool.name, model.pool.slots)
         return Launch(order.argv(), child_environment(secret))
 
     def endpoint(self, spec: AgentSpec) -> Endpoint | None:

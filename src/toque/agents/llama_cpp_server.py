@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from toque.agents.child import StatusPipe, join_parent, listen_address
 from toque.agents.confine import confine
 from toque.model.agent_spec import Secret
+from toque.model.load import Load
+from toque.ports import CHILD_METRICS
 
 if TYPE_CHECKING:
     import xllamacpp
@@ -59,6 +61,7 @@ def main() -> None:
     try:
         pipe.loaded()
         _warm_up(server, settings)
+        _tell_load(server, settings)
         port = int(server.listening_address.rpartition(":")[2])
         _serve_until_terminated(lambda: pipe.ready(port))
         status = 0
@@ -132,6 +135,21 @@ def _warm_up(server: "xllamacpp.Server", settings: EngineSettings) -> None:
         server.handle_embeddings({"input": "Hi"})
     else:
         server.handle_completions({"prompt": "Hi", "max_tokens": 1})
+
+
+def _tell_load(server: "xllamacpp.Server", settings: EngineSettings) -> None:
+    """Where whoever started this replica wants its load told, do so."""
+    if CHILD_METRICS in os.environ:
+        from toque.agents.load_page import open_load_page_beside  # noqa: PLC0415 - heavy, and seldom asked for
+
+        open_load_page_beside(settings.alias, lambda: engine_load(server.handle_metrics(), settings.slots))
+
+
+def engine_load(page: str, slots: int) -> Load:
+    """Read the load off the engine's own metrics. It divides its cache among its slots beforehand, and queues without limit."""
+    values = dict(line.split(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    running, queued = (int(values[f"llamacpp:requests_{what}"]) for what in ("processing", "deferred"))
+    return Load(running, queued, slots)
 
 
 def _serve_until_terminated(tell_ready: Callable[[], None]) -> None:

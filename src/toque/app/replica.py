@@ -19,7 +19,7 @@ from toque.app.state import state_dir
 from toque.model.agent_spec import ModelSpec, Secret
 from toque.model.errors import ConfigError
 from toque.model.service_spec import ServiceSpec
-from toque.ports import CHILD_LISTEN, Launch
+from toque.ports import CHILD_LISTEN, CHILD_METRICS, Launch
 
 _HARMLESS = (
     "PATH",
@@ -39,13 +39,20 @@ _HARMLESS = (
 class Alone:
     """What is to stand alone: the model's name, HOST:PORT to listen on, the bearer token that it expects.
 
-    `weights`: address and SHA-256 of the model's file, to be fetched where it is not there yet.
+    `weights`: address and SHA-256 of the model's file, to be fetched where it is not there yet. `metrics`: HOST:PORT where it tells
+    its load to anybody; empty for nowhere.
     """
 
     name: str
     listen: str
     secret: Secret
     weights: tuple[str, str] | None = field(default=None)
+    metrics: str = ""
+
+    @property
+    def wiring(self) -> dict[str, str]:
+        """What the replica's environment says of this."""
+        return {CHILD_LISTEN: self.listen} | ({CHILD_METRICS: self.metrics} if self.metrics else {})
 
 
 def become_replica(spec: ServiceSpec, alone: Alone, environment: Mapping[str, str]) -> NoReturn:
@@ -56,7 +63,7 @@ def become_replica(spec: ServiceSpec, alone: Alone, environment: Mapping[str, st
     launch = _launch(_alone(model), alone.secret)
     kept = {variable: environment[variable] for variable in _HARMLESS if variable in environment}
     try:
-        os.execve(launch.argv[0], launch.argv, kept | dict(launch.environment) | {CHILD_LISTEN: alone.listen})  # noqa: S606
+        os.execve(launch.argv[0], launch.argv, kept | dict(launch.environment) | alone.wiring)  # noqa: S606
     except OSError as error:
         raise ConfigError(f"{launch.argv[0]} cannot be run: {error.strerror}") from error
 

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what callers must send as a bearer token: env:NAME or file:PATH (default: {SECRET})",
     )
     parser.add_argument(
+        "--metrics-listen",
+        metavar="A",
+        default="",
+        help="address as HOST:PORT where GET /metrics tells its load to anybody, as endpoint pickers ask for it (default: nowhere)",
+    )
+    parser.add_argument(
         "--weights-url", metavar="URL", default="", help="fetch the model from here first, if it is not there yet"
     )
     parser.add_argument("--weights-sha256", metavar="HEX", default="", help="what the fetched file must be")
@@ -44,15 +50,21 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     name = args.model or (spec.models[0].pool.name if len(spec.models) == 1 else "")
     if not name:
         raise ConfigError("There are several models in the settings.", fix="name one: toque replica MODEL")
-    try:
-        split_address(args.listen)
-    except ValueError as error:
-        raise ConfigError(str(error), fix="write HOST:PORT, such as 0.0.0.0:8080") from error
+    for address in (args.listen, args.metrics_listen):
+        _check_address(address)
     secret = read_secret(args.secret, terminal.environment)
     from toque.app.replica import Alone, become_replica  # noqa: PLC0415 - mistakes are told before heavy imports
 
     weights = (args.weights_url, args.weights_sha256) if args.weights_url else None
-    become_replica(spec, Alone(name, args.listen, secret, weights), terminal.environment)
+    become_replica(spec, Alone(name, args.listen, secret, weights, args.metrics_listen), terminal.environment)
+
+
+def _check_address(address: str) -> None:
+    try:
+        if address:
+            split_address(address)
+    except ValueError as error:
+        raise ConfigError(str(error), fix="write HOST:PORT, such as 0.0.0.0:8080") from error
 
 
 def _settings(config: str, environment: Mapping[str, str]) -> ServiceSpec:

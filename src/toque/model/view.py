@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from toque.model.condition import BreakerState
 from toque.model.decision import Decision
+from toque.model.load import Load
 from toque.model.overload import Stage
 from toque.model.resources import Resources
 from toque.model.spec import ColdStart
@@ -81,6 +82,16 @@ class PoolView:
     batch_in_flight: int = 0
     preempted: int = 0
     target: int = 0
+
+    @property
+    def ready_slots(self) -> int:
+        """Slots of the replicas that are ready."""
+        return sum(replica.slots for replica in self.replicas if replica.state is ReplicaState.READY)
+
+    @property
+    def load(self) -> Load:
+        """What an endpoint picker wants to know."""
+        return Load(self.in_flight, self.waiting_interactive + self.waiting_batch, self.ready_slots)
 
     @property
     def advised(self) -> int:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from toque.model.condition import BreakerState
 from toque.model.view import FleetView, PoolView, ReplicaState
+from toque.records.load import pool_loads
 from toque.records.metrics import Histogram, Metrics, ModelMetrics
 
 _LABELS = ("model", "class")
@@ -106,19 +107,12 @@ class ToqueCollector(Collector):
 
 
 def _gauges(view: FleetView) -> Iterator[Metric]:
-    simple: tuple[tuple[str, str, str, Callable[[PoolView], int]], ...] = (
-        ("toque_requests_in_flight", "Requests dispatched, unfinished.", "model", lambda pool: pool.in_flight),
-        ("toque_slots", "Room for concurrent requests on ready replicas.", "model", lambda pool: pool.slots),
-        ("vllm:num_requests_running", "Requests in flight.", "model_name", lambda pool: pool.in_flight),
-        (
-            "vllm:num_requests_waiting",
-            "Requests in the waiting line.",
-            "model_name",
-            lambda pool: pool.waiting_interactive + pool.waiting_batch,
-        ),
+    simple: tuple[tuple[str, str, Callable[[PoolView], int]], ...] = (
+        ("toque_requests_in_flight", "Requests dispatched, unfinished.", lambda pool: pool.in_flight),
+        ("toque_slots", "Room for concurrent requests on ready replicas.", lambda pool: pool.ready_slots),
     )
-    for name, what, label, count_of in simple:
-        family = GaugeMetricFamily(name, what, labels=(label,))
+    for name, what, count_of in simple:
+        family = GaugeMetricFamily(name, what, labels=("model",))
         for pool in view.pools:
             family.add_metric((pool.name,), count_of(pool))
         yield family
@@ -134,6 +128,7 @@ def _gauges(view: FleetView) -> Iterator[Metric]:
     yield replicas
     yield GaugeMetricFamily("toque_fallback_spent", "What fallbacks have cost within the last hour.", view.spent)
     yield GaugeMetricFamily("toque_fallback_spent_max", "What they may cost in an hour.", view.spending_limit)
+    yield from pool_loads(view)
     yield from _scaling(view)
     yield from _breakers(view)
 
@@ -157,8 +152,7 @@ def _scaling(view: FleetView) -> Iterator[Metric]:
         by = _held_by(pool)
         for one in HOLDS:
             held.add_metric((pool.name, one), one == by)
-        slots = pool.slots * sum(replica.state is ReplicaState.READY for replica in pool.replicas)
-        busy.add_metric((pool.name,), pool.in_flight / slots if slots else 0.0)
+        busy.add_metric((pool.name,), pool.in_flight / pool.ready_slots if pool.ready_slots else 0.0)
     yield held
     yield busy
 
