@@ -32,7 +32,7 @@ def cluster_contradictions(cluster: ClusterSpec) -> Iterator[Contradiction]:
         )
     if cluster.controllers and not cluster.token:
         yield Contradiction(
-            ("cluster", "token"),
+            ("cluster", "controllers"),
             "A gateway proves itself to its controller by a token, and there is none.",
             'Write token = "env:TOQUE_CLUSTER_SECRET" or token = "file:PATH", with the same text as at the controller.',
         )
