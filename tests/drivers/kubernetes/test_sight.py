@@ -124,7 +124,7 @@ def test_what_a_container_says_is_kept_short_and_printable() -> None:
 
 def test_a_quota_that_is_used_up_is_read_off_the_deployment() -> None:
     message = 'pods "chat-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2'
-    condition = DeploymentCondition("True", "ReplicaFailure", message=message, reason="FailedCreate")
-    spec = DeploymentSpec(LabelSelector(), PodTemplateSpec())
-    assert "exceeded quota: small" in quota_of(Deployment(spec, status=DeploymentStatus(conditions=[condition])))
-    assert quota_of(Deployment(spec)) == ""
+    condition = DeploymentCondition(status="True", type="ReplicaFailure", message=message, reason="FailedCreate")
+    spec = DeploymentSpec(selector=LabelSelector(), template=PodTemplateSpec())
+    assert "exceeded quota: small" in quota_of(Deployment(spec=spec, status=DeploymentStatus(conditions=[condition])))
+    assert quota_of(Deployment(spec=spec)) == ""
