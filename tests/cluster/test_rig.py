@@ -1,0 +1,91 @@
+"""The rig itself: what stories rely on when they say that a cluster did something."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Place
+from tests.cluster.rig import Api, ControlPlane, Image
+
+pytestmark = pytest.mark.slow
+SERVER = Image((sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "8080"))
+
+
+def deployment(replicas: int, image: str = "server", **container: Any) -> dict[str, Any]:
+    made = {
+        "name": "main",
+        "image": image,
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
+        **container,
+    }
+    labels = {"app": "server"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [made], "terminationGracePeriodSeconds": 1}}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    return {"metadata": {"name": "server"}, "spec": spec}
+
+
+def ready(api: Api) -> list[dict[str, Any]]:
+    def is_ready(pod: dict[str, Any]) -> bool:
+        conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
+        return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+
+    return [pod for pod in api.list("pods") if is_ready(pod)]
+
+
+def waits_for(api: Api, reason: str) -> bool:
+    return any(
+        status["state"].get("waiting", {}).get("reason") == reason
+        for pod in api.list("pods")
+        for status in pod["status"].get("containerStatuses", [])
+    )
+
+
+def test_pods_of_a_deployment_are_processes_at_addresses_of_their_own(place: Place) -> None:
+    place.machines.images["server"] = SERVER
+    place.api.create("deployments", deployment(3))
+    place.api.until(lambda api: len(ready(api)) == 3)
+    assert len({pod["status"]["podIP"] for pod in ready(place.api)}) == 3
+    pids = [place.machines.pid(place.namespace, pod["metadata"]["name"]) for pod in ready(place.api)]
+    assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+    place.api.patch("deployments", "server", {"spec": {"replicas": 0}})
+    place.api.until(lambda api: not api.list("pods"))
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_a_killed_container_is_started_again_and_one_that_dies_at_once_is_said_to_loop(place: Place) -> None:
+    place.machines.images["server"] = SERVER
+    place.api.create("deployments", deployment(1))
+    (pod,) = place.api.until(ready)
+    place.machines.kill(place.namespace, pod["metadata"]["name"], reason="OOMKilled")
+    place.api.until(
+        lambda api: [each for each in ready(api) if each["status"]["containerStatuses"][0]["restartCount"] == 1]
+    )
+    (status,) = place.api.list("pods")[0]["status"]["containerStatuses"]
+    assert status["lastState"]["terminated"]["reason"] == "OOMKilled"
+    place.api.patch(
+        "deployments", "server", deployment(1, command=["false"]), how="application/strategic-merge-patch+json"
+    )
+    place.api.until(lambda api: waits_for(api, "CrashLoopBackOff"))
+
+
+def test_an_image_that_is_missing_is_said_to_be(place: Place) -> None:
+    place.api.create("deployments", deployment(1, image="nowhere"))
+    place.api.until(lambda api: waits_for(api, "ImagePullBackOff"))
+
+
+def test_a_start_that_fails_leaves_nothing_behind(kubernetes: None, tmp_path: Path) -> None:
+    plane = ControlPlane(tmp_path, api_server={"authorization-mode": "Nonsense"})
+    with pytest.raises(AssertionError, match="kube-apiserver ended"):
+        plane.start()
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(path)]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
