@@ -64,6 +64,8 @@ CHILD_METRICS = "TOQUE_REPLICA_METRICS"
 REPLICA_SECRET = "TOQUE_REPLICA_SECRET"  # noqa: S105 - a name, not a secret
 REPLICA_SETTINGS = "TOQUE_REPLICA_SETTINGS"
 """Environment of `toque replica`: what its callers must send, and the text of its settings where it has no file of them."""
+MODELS_DIR = "/models"
+"""Where a model's file is in an image that `toque image build` made, or on the volume that is mounted there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import pytest
 from toque.config.read import read_config
 from toque.config.show import as_toml, shown
 from toque.model.errors import ConfigError
-from toque.model.pod_spec import NO_POD, KubernetesSpec, PodSpec, Toleration, read_toleration
+from toque.model.placement import Toleration, read_toleration
+from toque.model.pod_spec import NO_POD, KubernetesSpec, PodSpec
 from toque.model.service_spec import ServiceSpec
 
 CLUSTER = """\
@@ -21,6 +22,9 @@ agent = "fake"
 image = "registry.example/chat@sha256:0123"
 limits = { memory = "4Gi", "nvidia.com/gpu" = 1 }
 tolerations = ["gpu=yes:NoSchedule", "spot"]
+requests = { cpu = "500m", memory = "2Gi" }
+spread = ["topology.kubernetes.io/zone"]
+weights = "claim:weights"
 """
 
 
@@ -59,6 +63,13 @@ def test_who_says_nothing_has_no_pods(tmp_path: Path) -> None:
         ('pod = { image = "a", tolerations = ["gpu:Never"] }', "'Never' is no effect of a taint"),
         ('pod = { image = "a", tolerations = ["=x"] }', "'=x' is no taint"),
         ('pod = { image = "a", port = 80 }', "port"),
+        ('pod = { image = "a", requests = { cpu = 2 }, limits = { cpu = "1500m" } }', "requests of cpu are above"),
+        ('pod = { image = "a", requests = { memory = "1Gi" }, limits = { memory = "1G" } }', "of memory are above"),
+        ('pod = { image = "a", requests = { "nvidia.com/gpu" = 1 } }', "a device is not shared"),
+        ('pod = { image = "a", node_required = ["gpu is h200"] }', "'gpu is h200' says nothing of a label"),
+        ('pod = { image = "a", node_preferred = ["cores>many"] }', "compares with what is no whole number"),
+        ('pod = { image = "a", spread = ["zone=0"] }', "'zone=0' is no label to spread over"),
+        ('pod = { image = "a", weights = "claim:" }', "no place of a model's file"),
     ],
 )
 def test_what_no_cluster_would_take_is_refused_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:

@@ -16,7 +16,7 @@ CHAT = ModelSpec(PoolSpec("chat"), AgentSpec("fake"), pod=PodSpec("registry.exam
 
 
 def container(model: ModelSpec) -> dict[str, Any]:
-    (made,) = cast(list[dict[str, Any]], pod(model, "slots = 1")["containers"])
+    (made,) = cast(list[dict[str, Any]], pod(model, "slots = 1", "toque")["containers"])
     return made
 
 
@@ -31,7 +31,7 @@ def test_a_deployment_finds_its_own_pods_and_no_others() -> None:
 
 
 def test_a_pod_keeps_to_pod_security_restricted() -> None:
-    spec: Any = pod(CHAT, "")
+    spec: Any = pod(CHAT, "", "toque")
     inner = container(CHAT)
     assert spec["securityContext"]["runAsNonRoot"]
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -70,11 +70,11 @@ def test_devices_and_maxima_are_limits_and_what_the_pod_says_goes_first() -> Non
 
 
 def test_where_it_runs_is_said_only_where_something_was_said() -> None:
-    assert not {"nodeSelector", "tolerations", "priorityClassName"} & pod(CHAT, "").keys()
+    assert not {"nodeSelector", "tolerations", "priorityClassName"} & pod(CHAT, "", "toque").keys()
     asked = PodSpec(
         "a", node_selector={"gpu": "h200"}, tolerations=("gpu=yes:NoSchedule", "spot"), priority_class="low"
     )
-    made = pod(replace(CHAT, pod=asked), "")
+    made = pod(replace(CHAT, pod=asked), "", "toque")
     assert made["nodeSelector"] == {"gpu": "h200"}
     assert made["tolerations"] == [
         {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},

@@ -13,7 +13,6 @@ from toque.cli.terminal import Terminal
 from toque.config.layers import DEFAULT
 from toque.config.read import find_config, read_config
 from toque.config.show import Shown, as_toml, shown
-from toque.config.travel import MODELS_DIR
 from toque.images.order import (
     DEBIAN,
     EPOCH_S,
@@ -26,6 +25,7 @@ from toque.images.order import (
 from toque.model.agent_spec import ModelSpec
 from toque.model.errors import ConfigError
 from toque.model.service_spec import ServiceSpec
+from toque.ports import MODELS_DIR
 
 if TYPE_CHECKING:
     from toque.images.build import Target

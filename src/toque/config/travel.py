@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 
 from toque.config.show import toml_text
 from toque.model.agent_spec import AgentSpec, ModelSpec
+from toque.ports import MODELS_DIR
 
-MODELS_DIR = "/models"
-"""Where a model's file is in an image that `toque image build` made, or on the volume that is mounted there."""
 EMBEDDED = "embedded"
 """A source that is no file: the model that comes along, wherever toque is."""
 _STAY = frozenset({"url", "key", "upstream_model", "fields", "fetches_addresses", "health_interval_s"})

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from toque import __version__
-from toque.config.travel import MODELS_DIR
 from toque.images.order import PORT, SETTINGS_PATH, ImageOrder, Weights
+from toque.ports import MODELS_DIR
 
 USER = "65532:65532"
 HOME = "/usr/lib/toque"

@@ -8,22 +8,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from toque.kube.words import SERVING, VERSION_LABEL, object_name, pool_labels
+from toque.kube.placement import placement
+from toque.kube.restricted import container_security, pod_security
+from toque.kube.words import SERVING, VERSION_LABEL, Manifest, as_text, object_name, pool_labels
 from toque.model.agent_spec import ModelSpec
-from toque.model.pod_spec import Quantities, read_toleration
-from toque.ports import REPLICA_SECRET, REPLICA_SETTINGS
-
-Manifest: TypeAlias = dict[str, object]
-"""An object of Kubernetes, or a part of one, in the words of its API."""
+from toque.model.pod_spec import PodSpec, Quantities
+from toque.ports import MODELS_DIR, REPLICA_SECRET, REPLICA_SETTINGS
 
 CONTAINER = "replica"
 SECRET_KEY = "secret"  # noqa: S105 - the name of an entry, not a secret
 MODEL_NOTE = "toque.dev/model"
 """Annotation: the model's name as it is, for labels cannot carry every name."""
-NOBODY = 65532
-"""Who replicas run as; the user of images that `toque image build` makes."""
 LOADING_S_MAX = 86_400
 """How long the kubelet lets a replica load: longer than any. `startup_timeout_s` is its driver's to keep, and no part of a version."""
 _VERSION_CHARACTERS = 10
@@ -56,7 +52,7 @@ class Version:
 
 def version_of(model: ModelSpec, settings: str, fleet: str, owner: Mapping[str, object] | None = None) -> Version:
     """Say which version of a model this is."""
-    text = json.dumps(pod(model, settings), sort_keys=True)
+    text = json.dumps(pod(model, settings, fleet), sort_keys=True)
     return Version(model, settings, fleet, hashlib.sha256(text.encode()).hexdigest()[:_VERSION_CHARACTERS], owner)
 
 
@@ -77,7 +73,10 @@ def deployment(version: Version, replicas: int) -> Manifest:
             "revisionHistoryLimit": 0,
             "selector": {"matchLabels": dict(labels)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {"metadata": {"labels": dict(labels)}, "spec": pod(version.model, version.settings)},
+            "template": {
+                "metadata": {"labels": dict(labels)},
+                "spec": pod(version.model, version.settings, version.fleet),
+            },
         },
     }
 
@@ -99,37 +98,19 @@ def owned_by(owner: Mapping[str, object] | None) -> Manifest:
     return {"ownerReferences": [dict(owner)]} if owner else {}
 
 
-def pod(model: ModelSpec, settings: str) -> Manifest:
+def pod(model: ModelSpec, settings: str, fleet: str) -> Manifest:
     """Return the spec of a replica's Pod."""
     spec = model.pod
     made: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "readinessGates": [{"conditionType": SERVING}],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": NOBODY,
-            "runAsGroup": NOBODY,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "terminationGracePeriodSeconds": spec.termination_grace_s,
         "containers": [container(model, settings)],
-        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": str(spec.scratch_bytes_max)}}],
+        "volumes": [{"name": name, **volume} for name, (_, volume) in _volumes(spec).items()],
     }
-    return made | placement(model)
-
-
-def placement(model: ModelSpec) -> Manifest:
-    """Return the part of a Pod's spec that says where it may run, as whom, and how urgent it is."""
-    spec = model.pod
-    made: Manifest = {
-        "nodeSelector": {label: _text(value) for label, value in spec.node_selector.items()},
-        "tolerations": [_toleration(text) for text in spec.tolerations],
-        "priorityClassName": spec.priority_class,
-        "serviceAccountName": spec.service_account,
-        "imagePullSecrets": [{"name": name} for name in spec.image_pull_secrets],
-    }
-    return {name: value for name, value in made.items() if value}
+    return made | placement(model, fleet)
 
 
 def container(model: ModelSpec, settings: str) -> Manifest:
@@ -148,14 +129,10 @@ def container(model: ModelSpec, settings: str) -> Manifest:
         ],
         "ports": [{"name": "http", "containerPort": spec.port}],
         "resources": resources(model),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         # The last lines are what a person is told when a start fails.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - a volume of the Pod's own
+        "volumeMounts": [{"name": name, **mount} for name, (mount, _) in _volumes(spec).items()],
     }
     return made | _command(model) | probes()
 
@@ -178,11 +155,26 @@ def resources(model: ModelSpec) -> Manifest:
     isolation = model.isolation
     limits: dict[str, str] = {}
     if isolation.cpu_max:
-        limits["cpu"] = _text(isolation.cpu_max)
+        limits["cpu"] = as_text(isolation.cpu_max)
     if isolation.memory_bytes_max:
-        limits["memory"] = _text(isolation.memory_bytes_max)
+        limits["memory"] = as_text(isolation.memory_bytes_max)
     made: Manifest = {"requests": _amounts(model.pod.requests), "limits": limits | _amounts(model.pod.limits)}
     return {name: amounts for name, amounts in made.items() if amounts}
+
+
+def _volumes(spec: PodSpec) -> dict[str, tuple[Manifest, Manifest]]:
+    """Return where each volume is mounted, and what it is, by its name: the scratch, and the weights if not in the image."""
+    empty: Manifest = {"emptyDir": {"sizeLimit": str(spec.scratch_bytes_max)}}
+    made: dict[str, tuple[Manifest, Manifest]] = {
+        "scratch": ({"mountPath": "/tmp"}, empty),  # noqa: S108 - a volume of the Pod's own
+    }
+    kind, _, claim = spec.weights.partition(":")
+    if kind == "scratch":
+        made["weights"] = ({"mountPath": MODELS_DIR}, {"emptyDir": {}})
+    elif kind == "claim":
+        volume: Manifest = {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        made["weights"] = ({"mountPath": MODELS_DIR, "readOnly": True}, volume)
+    return made
 
 
 def _command(model: ModelSpec) -> Manifest:
@@ -192,14 +184,4 @@ def _command(model: ModelSpec) -> Manifest:
 
 
 def _amounts(amounts: Quantities) -> dict[str, str]:
-    return {resource: _text(amount) for resource, amount in amounts.items()}
-
-
-def _text(value: str | float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _toleration(text: str) -> Manifest:
-    taint = read_toleration(text)
-    made: Manifest = {"key": taint.key, "operator": "Equal" if taint.value else "Exists"}
-    return made | {name: value for name, value in (("value", taint.value), ("effect", taint.effect)) if value}
+    return {resource: as_text(amount) for resource, amount in amounts.items()}

@@ -6,6 +6,10 @@ Law: the same model has the same name everywhere; a name that Kubernetes would n
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import TypeAlias
+
+Manifest: TypeAlias = dict[str, object]
+"""An object of Kubernetes, or a part of one, in the words of its API."""
 
 GROUP = "toque.dev"
 MANAGER = "toque"
@@ -49,3 +53,10 @@ def fleet_labels(fleet: str) -> Mapping[str, str]:
 def pool_labels(fleet: str, pool: str) -> Mapping[str, str]:
     """Return the labels of everything that one model of a fleet has."""
     return {**fleet_labels(fleet), POOL_LABEL: safe_name(pool)}
+
+
+def as_text(value: str | float | bool) -> str:  # noqa: FBT001 - a value among others
+    """Write a value as Kubernetes wants it where only texts may stand: `true`, `0.5`, `4Gi`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

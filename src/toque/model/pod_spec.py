@@ -12,8 +12,6 @@ from toque.model.setting import Setting, setting
 Quantities: TypeAlias = Mapping[str, str | int | float | bool]
 """Amounts by resource name, such as `{cpu = 2, memory = "4Gi", "nvidia.com/gpu" = 1}`."""
 
-TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
@@ -61,16 +59,55 @@ class PodSpec:
         default_factory=dict,
         metadata={"setting": Setting("Labels that a machine must have for this model's Pods to run on it.")},
     )
+    node_required: tuple[str, ...] = setting(
+        (),
+        Setting(
+            "What a machine's labels must say besides, all of it, as kubectl selects: `KEY`, `!KEY`, `KEY=VALUE`, "
+            "`KEY in (A, B)`, `KEY notin (A, B)`, `KEY>8`."
+        ),
+    )
+    node_preferred: tuple[str, ...] = setting(
+        (),
+        Setting(
+            "What they should say where there is a choice, in the same words; each weighs twice as much as the next one."
+        ),
+    )
     tolerations: tuple[str, ...] = setting(
         (), Setting("Taints of machines that its Pods put up with, as kubectl writes them: `KEY[=VALUE][:EFFECT]`.")
     )
+    spread: tuple[str, ...] = setting(
+        (),
+        Setting(
+            "Labels of machines over whose values its replicas spread, such as `topology.kubernetes.io/zone`: "
+            "`KEY[=SKEW][:RULE]`, by how many they may differ (1), and whether a Pod waits rather than break that "
+            "(`DoNotSchedule`) or not (`ScheduleAnyway`). Most would rather have it in the wrong zone."
+        ),
+    )
     priority_class: str = setting(
         "", Setting("PriorityClass of its Pods (empty: the cluster's default); batch should have a lower one.")
+    )
+    runtime_class: str = setting(
+        "", Setting("RuntimeClass of its Pods (empty: the cluster's default), where devices need one.")
+    )
+    disruptions_max: int = setting(
+        0,
+        Setting(
+            "Replicas that may be away at once because somebody empties machines: a PodDisruptionBudget over all its Pods "
+            "(0: none). With one, whoever drains a machine waits while a replica starts.",
+            minimum=0,
+        ),
     )
     service_account: str = setting(
         "",
         Setting(
             "ServiceAccount of its Pods (empty: `default`). No token is mounted: a replica asks the cluster nothing."
+        ),
+    )
+    weights: str = setting(
+        "image",
+        Setting(
+            "Where the model's file is: in the `image`, for then a start waits for no volume; on a PersistentVolumeClaim "
+            "(`claim:NAME`), read-only; or in `scratch`, an empty folder for images that fetch it at their start."
         ),
     )
     scratch_bytes_max: int = setting(
@@ -111,23 +148,3 @@ class KubernetesSpec:
             "on where toque itself is restarted by a cluster."
         ),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Toleration:
-    """A taint that is put up with. Empty texts stand for any value, any effect."""
-
-    key: str
-    value: str
-    effect: str
-
-
-def read_toleration(text: str) -> Toleration:
-    """Read `KEY[=VALUE][:EFFECT]`. Raises `ValueError` for what is no taint."""
-    taint, _, effect = text.partition(":")
-    key, _, value = taint.partition("=")
-    if not key or any(map(str.isspace, text)):
-        raise ValueError(f"{text!r} is no taint")
-    if effect and effect not in TAINT_EFFECTS:
-        raise ValueError(f"{effect!r} is no effect of a taint: {', '.join(TAINT_EFFECTS)}")
-    return Toleration(key, value, effect)

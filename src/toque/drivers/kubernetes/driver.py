@@ -50,6 +50,7 @@ class KubernetesDriver:
         order = Order(replica_id, version, self._loop.time(), site.report)
         self._orders[replica_id] = order
         self._time(order)
+        self._estate.protection.keep(version)
         keeper = self._estate.keeper_for(version)
         keeper.enter(order)
         self.supply(keeper)

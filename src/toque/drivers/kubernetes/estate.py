@@ -16,6 +16,7 @@ from toque.drivers.kubernetes.cluster import Cluster
 from toque.drivers.kubernetes.errands import Errands
 from toque.drivers.kubernetes.freshness import Freshness
 from toque.drivers.kubernetes.keeper import LINGER_S, Keeper
+from toque.drivers.kubernetes.protection import Protection
 from toque.drivers.kubernetes.sight import Sight, look_at, quota_of
 from toque.drivers.site import Site
 from toque.kube.connection import open_client
@@ -68,6 +69,7 @@ class Estate:
         spec = site.kubernetes
         client = open_client(spec, site.environment)
         self.cluster = Cluster(client, spec.fleet)
+        self.protection = Protection(client, errands, self.insist, site.notice)
         self.freshness = Freshness(frozenset({PODS, DEPLOYMENTS}), self._turned)
         self.sights: dict[str, Sight] = {}
         self._keepers: dict[str, Keeper] = {}
@@ -219,6 +221,7 @@ class Estate:
             await self.insist(partial(self.cluster.delete_deployment, name))
         for pool in self._pools:
             await self.insist(partial(self.cluster.delete_secret, pool))
+        await self.protection.remove()
         while self.sights:
             self._moved.clear()
             await self._moved.wait()
