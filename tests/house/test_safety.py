@@ -14,7 +14,7 @@ UNSAFE_METHODS = {"extractall"}
 SECRET_WORDS = {"authorization", "bearer", "credential", "digest", "digests", "hexdigest", "hmac", "password", "secret"}
 PURE_MODULES = {
     "abc", "bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools", "math",
-    "operator", "types", "typing",
+    "operator", "re", "types", "typing",
 }  # fmt: skip
 """All that core and model may import beside each other: nothing here waits, logs, rolls dice or reaches the world."""
 
