@@ -11,6 +11,7 @@ COMMAND = Path(__file__).parents[2] / "bench" / "gateway" / "conformance.py"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_fake_engine_alone_is_compared_in_a_table(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     argv = [

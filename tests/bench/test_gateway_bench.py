@@ -19,6 +19,7 @@ needs_a_rig = pytest.mark.skipif(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @needs_a_rig
 def test_the_quick_form_measures_toque_without_an_error(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
@@ -33,6 +34,7 @@ def test_the_quick_form_measures_toque_without_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_cost_without_sockets_is_told_a_request_and_a_chunk(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, str(FOLDER / "inside.py"), "--quick", "--json", str(report)]
@@ -44,6 +46,7 @@ def test_the_cost_without_sockets_is_told_a_request_and_a_chunk(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @needs_a_rig
 def test_idle_connections_and_streams_are_held_without_an_error(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

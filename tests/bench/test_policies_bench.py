@@ -11,6 +11,7 @@ COMMAND = Path(__file__).parents[2] / "bench" / "policies" / "run.py"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_quick_form_scores_policies_beside_plan_and_bound(tmp_path: Path) -> None:
     report, page = tmp_path / "report.json", tmp_path / "page.md"
     page.write_text("before\n<!-- figures: begin -->\nstale\n<!-- figures: end -->\nafter\n")

@@ -11,6 +11,7 @@ COMMAND = Path(__file__).parents[2] / "bench" / "recovery" / "run.py"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_the_quick_form_kills_replicas_and_loses_nothing_that_had_not_begun(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -11,6 +11,7 @@ COMMAND = Path(__file__).parents[2] / "bench" / "simulator" / "run.py"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_quick_form_simulates_and_agrees_with_the_other_side(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, str(COMMAND), "--quick", "--json", str(report)]

@@ -11,6 +11,7 @@ COMMAND = Path(__file__).parents[2] / "bench" / "truth" / "run.py"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_the_quick_form_measures_both_sides(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

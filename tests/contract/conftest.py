@@ -68,7 +68,9 @@ def image_replica(image: Image) -> Iterator[Replica]:
         yield replica
 
 
-IN_A_CONTAINER = pytest.param("image: llama.cpp", marks=[pytest.mark.slow, pytest.mark.timeout(900)])
+IN_A_CONTAINER = pytest.param(
+    "image: llama.cpp", marks=[pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("image")]
+)
 
 
 @pytest.fixture(
