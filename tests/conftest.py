@@ -12,6 +12,17 @@ from tests.images.building import TOOLS, Image, build, need, place
 from tests.postgres import PostgresServer, postgres
 from toque.agents import embedded
 
+SHARED = frozenset({"image", "cluster"})
+"""Fixtures that take long to make: of several processes that run the tests side by side, one only makes each."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before whoever reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have those who share a fixture run in one process."""
+    for item in items:
+        for name in SHARED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
+
 
 @pytest.fixture(scope="session")
 def embedded_model() -> Path:
