@@ -2,13 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.images.building import TOOLS, Image, build, need, place
+from tests.cluster.place import Cluster, Place, namespace, running
+from tests.cluster.rig import MissingError, find_binaries
+from tests.images import building
+from tests.images.building import TOOLS, Image, build, need
 from tests.postgres import PostgresServer, postgres
 from toque.agents import embedded
 
@@ -43,5 +47,35 @@ def postgres_server() -> Iterator[PostgresServer]:
 def image(embedded_model: Path) -> Iterator[Image]:
     """The embedded model's image, built for real; half a minute."""
     need(*TOOLS)
-    with place() as folder:
+    with building.place() as folder:
         yield Image(folder, build(folder, "--layout", str(folder / "layout")))
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> None:
+    """Skip with a word where the binaries are missing."""
+    try:
+        find_binaries()
+    except MissingError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def cluster(kubernetes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster that stories share; machines `one` and `two`."""
+    with running(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+@pytest.fixture
+def place(cluster: Cluster) -> Iterator[Place]:
+    """A namespace of the shared cluster."""
+    with namespace(cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def private_cluster(kubernetes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cluster]]:
+    """Make a cluster of the story's own, with the flags given as to `ControlPlane`."""
+    with ExitStack() as stack:
+        yield lambda **flags: stack.enter_context(running(tmp_path_factory.mktemp("cluster"), **flags))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.conftest import TOQUE, Place
+from tests.cluster.place import TOQUE, Place
 from tests.service import Service, call, serving, until
 
 SETTINGS = """

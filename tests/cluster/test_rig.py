@@ -1,13 +1,14 @@
 """The rig itself: what stories rely on when they say that a cluster did something."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Place
-from tests.cluster.rig import Api, ControlPlane, Image
+from tests.cluster.place import Place
+from tests.cluster.rig import Api, ControlPlane, Image, until
 
 pytestmark = pytest.mark.slow
 SERVER = Image((sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "8080"))
@@ -69,6 +70,22 @@ def test_a_killed_container_is_started_again_and_one_that_dies_at_once_is_said_t
         "deployments", "server", deployment(1, command=["false"]), how="application/strategic-merge-patch+json"
     )
     place.api.until(lambda api: waits_for(api, "CrashLoopBackOff"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_pod_sees_its_volumes_and_the_api_server_as_its_account(place: Place) -> None:
+    place.machines.images["server"] = SERVER
+    place.api.create("configmaps", {"metadata": {"name": "words"}, "data": {"word": "barrel"}})
+    script = 'read word < /etc/of-a-test/word; echo "$word"; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; sleep 60'
+    made = deployment(1, command=["sh", "-c", script], readinessProbe=None)
+    pod = made["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "words", "configMap": {"name": "words"}}]
+    pod["containers"][0]["volumeMounts"] = [{"name": "words", "mountPath": "/etc/of-a-test"}]
+    place.api.create("deployments", made)
+    (running,) = place.api.until(ready)
+    name = running["metadata"]["name"]
+    until(lambda: place.machines.output(place.namespace, name) == f"barrel\n{place.namespace}")
+    assert not Path("/etc/of-a-test/word").exists()
 
 
 def test_an_image_that_is_missing_is_said_to_be(place: Place) -> None:

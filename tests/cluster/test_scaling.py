@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Place
+from tests.cluster.place import Place
 from tests.cluster.served import asked_by, change, names, pods, running, served, settings
 from tests.service import until
 

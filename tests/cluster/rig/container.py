@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import shlex
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,10 +24,18 @@ MESSAGE_BYTES = 2048
 
 @dataclass(frozen=True)
 class Command:
-    """What to run."""
+    """What to run, and which folders it sees at other paths."""
 
     argv: list[str]
     environment: dict[str, str]
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def line(self) -> list[str]:
+        """The whole of it: whoever sees other paths has a mount namespace of its own."""
+        binds = [f"mount --bind {shlex.quote(str(source))} {shlex.quote(path)}" for path, source in self.mounts.items()]
+        scene = ["unshare", "--mount", "sh", "-c", " && ".join([*binds, 'exec "$@"']), "sh"] if binds else []
+        return ["setpriv", "--pdeathsig", "KILL", *scene, *self.argv]
 
 
 @dataclass
@@ -148,7 +157,7 @@ class Container:
         try:
             with log.open("wb") as output:
                 self.process = await asyncio.create_subprocess_exec(
-                    "setpriv", "--pdeathsig", "KILL", *command.argv,
+                    *command.line,
                     stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                     env=command.environment, cwd=self.around.folder, start_new_session=True,
                 )  # fmt: skip

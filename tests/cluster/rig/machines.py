@@ -17,8 +17,9 @@ from tests.cluster.rig.api import Object, RefusedError, path_of, until
 from tests.cluster.rig.control_plane import ControlPlane
 from tests.cluster.rig.images import Image
 from tests.cluster.rig.link import AGAIN_S, UNREACHABLE, Link, lapse
-from tests.cluster.rig.node import Node, Room
+from tests.cluster.rig.node import ADDRESS, Node, Room
 from tests.cluster.rig.pod import Pod
+from tests.cluster.rig.volumes import forget_mount_points
 
 HEARTBEAT_S = 1.0
 _T = TypeVar("_T")
@@ -37,6 +38,7 @@ class Machines:
         self._seen: dict[str, Object] = {}
         """Every Pod that has a machine, by its uid."""
         self._addresses = (f"127.{16 + os.getpid() % 200}.{n // 250}.{n % 250 + 1}" for n in itertools.count())
+        self._environment = {"KUBERNETES_SERVICE_HOST": ADDRESS, "KUBERNETES_SERVICE_PORT": str(plane.port)}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="machines")
 
@@ -53,6 +55,7 @@ class Machines:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        forget_mount_points()
 
     def add(
         self,
@@ -165,7 +168,9 @@ class Machines:
         elif pod is not None:  # 3
             pod.seen(seen)
         elif seen.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:  # 4
-            pod = Pod(seen, node, next(self._addresses), self._link, self._place(seen), self.images.get)
+            pod = Pod(
+                seen, node, next(self._addresses), self._link, self._place(seen), self.images.get, self._environment
+            )
             self._pods[uid] = pod
             pod.begin()
             pod.seen(seen)

@@ -1,20 +1,21 @@
 """A Pod on a virtual machine: its containers, what the cluster is told of them, and its end."""
 
 import asyncio
-import base64
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.rig.api import STRATEGIC, Object, RefusedError, path_of
+from tests.cluster.rig.api import STRATEGIC, Object, path_of
 from tests.cluster.rig.container import Command, Container, Surroundings
 from tests.cluster.rig.images import MISSING, Image
-from tests.cluster.rig.link import UNREACHABLE, Link
+from tests.cluster.rig.link import Link
 from tests.cluster.rig.node import ADDRESS, Node
+from tests.cluster.rig.volumes import Volumes
 
 ANYWHERE = "0.0.0.0"
 FORCED_S = 2.0
@@ -23,18 +24,28 @@ PASSED_ON = ("PATH", "LANG", "PYTHONPATH")
 """Of our own environment."""
 
 
+@dataclass(frozen=True)
+class Premises:
+    """Where a Pod is: its machine, the way to the API server, what images are, and what every container has in its environment."""
+
+    node: Node
+    link: Link
+    images: Callable[[str], Image | None]
+    environment: Mapping[str, str]
+
+
 class Pod:
     """Runs from `begin` on until it is gone; `gone` is called then. `object` is as last seen."""
 
-    def __init__(
-        self, seen: Object, node: Node, address: str, link: Link, folder: Path, images: Callable[[str], Image | None]
-    ) -> None:
+    def __init__(self, seen: Object, premises: Premises, address: str, folder: Path) -> None:
         self.object = seen
-        self.node = node
+        self.node = premises.node
         self.address = address
-        self._link = link
+        self._link = premises.link
         self._folder = folder
-        self._images = images
+        self._images = premises.images
+        self._environment = premises.environment
+        self._volumes = Volumes(seen, premises.link, folder)
         self._began = _now()
         self._dirty = asyncio.Event()
         self._told: Object = {}
@@ -113,13 +124,18 @@ class Pod:
 
     async def _command(self, container: Object, image: Image) -> Command:
         self.node.pulled.add(container["image"])
-        given = [(each["name"], await self._value(each)) for each in container.get("env", [])]
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= {"HOME": str(self._folder), "TMPDIR": str(self._folder), **image.environment, **dict(given)}
+        given: dict[str, str] = {}
+        for each in container.get("envFrom", []):
+            given |= await self._volumes.kept(each)
+        given |= {each["name"]: await self._value(each) for each in container.get("env", [])}
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(self._environment)
+        environment |= {"HOME": str(self._folder), "TMPDIR": str(self._folder), **image.environment, **given}
         argv = container.get("command") or list(image.entrypoint)
         argv = [_expanded(word, environment) for word in [*argv, *container.get("args", [])]]
         return Command(
-            [self._placed(word) for word in argv], {name: self._placed(text) for name, text in environment.items()}
+            [self._placed(word) for word in argv],
+            {name: self._placed(text) for name, text in environment.items()},
+            await self._volumes.mounts(container),
         )
 
     def _placed(self, text: str) -> str:
@@ -130,18 +146,12 @@ class Pod:
         source: Object = entry.get("valueFrom", {})
         if "fieldRef" in source:
             return self._field(source["fieldRef"]["fieldPath"])
-        for reference, kind in (("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps")):
+        for reference in ("secretKeyRef", "configMapKeyRef"):
             if reference in source:
-                name, key = source[reference]["name"], source[reference]["key"]
-                text = str((await self._kept(kind, name))[key])
-                return base64.b64decode(text).decode() if kind == "secrets" else text
+                return (await self._volumes.kept({reference.replace("Key", ""): source[reference]}))[
+                    source[reference]["key"]
+                ]
         return str(entry.get("value", ""))
-
-    async def _kept(self, kind: str, name: str) -> Object:
-        try:
-            return dict((await self._link.call("GET", path_of(kind, self.namespace, name))).get("data", {}))
-        except (RefusedError, *UNREACHABLE) as error:
-            raise LookupError(f'{kind.removesuffix("s")} "{name}" not found') from error
 
     def _field(self, path: str) -> str:
         if path in {"status.podIP", "status.hostIP"}:

@@ -1,17 +1,15 @@
-"""A real control plane for stories: one a session with two machines, a namespace a story; private ones where a story breaks things."""
+"""A cluster as stories see it: a control plane with machines, and a namespace in it where toque has the rights that its guide names."""
 
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.cluster.rig import Api, ControlPlane, Image, Machines, MissingError, find_binaries
+from tests.cluster.rig import Api, ControlPlane, Image, Machines
 from tests.cluster.rig.api import YAML, path_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "kubernetes.md"
@@ -43,36 +41,6 @@ class Place:
     def machines(self) -> Machines:
         """Those of its cluster."""
         return self.cluster.machines
-
-
-@pytest.fixture(scope="session")
-def kubernetes() -> None:
-    """Skip with a word where the binaries are missing."""
-    try:
-        find_binaries()
-    except MissingError as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="session")
-def cluster(kubernetes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster that stories share; machines `one` and `two`."""
-    with running(tmp_path_factory.mktemp("cluster")) as made:
-        yield made
-
-
-@pytest.fixture
-def place(cluster: Cluster) -> Iterator[Place]:
-    """A namespace of the shared cluster."""
-    with namespace(cluster) as made:
-        yield made
-
-
-@pytest.fixture
-def private_cluster(kubernetes: None, tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
-    """Make a cluster of the story's own, with the flags given as to `ControlPlane`."""
-    with ExitStack() as stack:
-        yield lambda **flags: stack.enter_context(running(tmp_path / f"cluster-{next(_numbers)}", **flags))
 
 
 @contextmanager
