@@ -9,6 +9,7 @@ import itertools
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +19,7 @@ from tests.cluster.rig.control_plane import ControlPlane
 from tests.cluster.rig.images import Image
 from tests.cluster.rig.link import AGAIN_S, UNREACHABLE, Link, lapse
 from tests.cluster.rig.node import ADDRESS, Node, Room
-from tests.cluster.rig.pod import Pod
+from tests.cluster.rig.pod import Pod, Premises
 from tests.cluster.rig.volumes import forget_mount_points
 
 HEARTBEAT_S = 1.0
@@ -121,6 +122,8 @@ class Machines:
     async def _open(self) -> Link:
         link = Link(self._plane.url, self._plane.authority, self._plane.token())
         self._tasks = [asyncio.create_task(self._follow(link)), asyncio.create_task(self._beat(link))]
+        for task in self._tasks:
+            task.add_done_callback(_complain)
         return link
 
     async def _close(self) -> None:
@@ -168,9 +171,8 @@ class Machines:
         elif pod is not None:  # 3
             pod.seen(seen)
         elif seen.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:  # 4
-            pod = Pod(
-                seen, node, next(self._addresses), self._link, self._place(seen), self.images.get, self._environment
-            )
+            premises = Premises(node, self._link, self.images.get, self._environment)
+            pod = Pod(seen, premises, next(self._addresses), self._place(seen))
             self._pods[uid] = pod
             pod.begin()
             pod.seen(seen)
@@ -191,3 +193,9 @@ class Machines:
     def _is_avoided(self, name: str) -> bool:
         taints = self._admin.get("nodes", name)["spec"].get("taints", [])
         return any(taint["key"].startswith("node.kubernetes.io/") for taint in taints)
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """A mistake of the rig's own is not to be looked for in the cluster."""
+    if not task.cancelled() and (error := task.exception()):
+        traceback.print_exception(error)
