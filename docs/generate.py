@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that are made from the code. Run by `./dev docs`; a test holds them current."""
+"""Writes the pages of docs/reference and the Helm chart, which are made from the code. Run by `./dev docs`; a test holds them current."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,10 @@ from toque.cli.reference import cli_page, errors_page
 from toque.config.crd import modelpool_crd
 from toque.config.reference import configuration_page
 from toque.config.tables import json_schema
+from toque.deploy.chart import chart
 
 REFERENCE = Path(__file__).parent / "reference"
+CHART = Path(__file__).parents[1] / "charts" / "toque"
 
 
 def pages() -> dict[str, str]:
@@ -25,7 +27,13 @@ def pages() -> dict[str, str]:
     }
 
 
+def generated() -> dict[Path, str]:
+    """Return the text of each generated file by its place."""
+    made = {REFERENCE / name: text for name, text in pages().items()}
+    return made | {CHART / name: text for name, text in chart().items()}
+
+
 if __name__ == "__main__":
-    REFERENCE.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        (REFERENCE / name).write_text(text)
+    for place, text in generated().items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from tests.house.source import Module, dotted, hold, imports, modules
 
 PYTHON = ("src", "tests", "bench", "examples")
-UNSAFE_MODULES = {"dill", "cloudpickle", "joblib", "jsonpickle", "marshal", "pickle", "shelve", "yaml"}
+UNSAFE_MODULES = {"dill", "cloudpickle", "joblib", "jsonpickle", "marshal", "pickle", "shelve"}
+SAFE_YAML = ("yaml.safe_load", "yaml.safe_load_all")
+"""All that may be called of it, by its whole name; the rest makes objects of what it reads."""
 UNSAFE_CALLS = {"compile", "eval", "exec", "os.popen", "os.system", "shutil.unpack_archive"}
 UNSAFE_METHODS = {"extractall"}
 SECRET_WORDS = {"authorization", "bearer", "credential", "digest", "digests", "hexdigest", "hmac", "password", "secret"}
@@ -21,8 +23,11 @@ PURE_MODULES = {
 
 def _unsafe(module: Module) -> Iterator[str]:
     yield from (name for name in imports(module) if name.partition(".")[0] in UNSAFE_MODULES)
+    yield from (name for name in imports(module) if name.startswith("yaml."))
     for call in module.nodes(ast.Call):
         name = dotted(call.func)
+        if name.startswith("yaml.") and name not in SAFE_YAML:
+            yield name
         if name in UNSAFE_CALLS or (isinstance(call.func, ast.Attribute) and call.func.attr in UNSAFE_METHODS):
             yield name or "extractall"
         for keyword in call.keywords:

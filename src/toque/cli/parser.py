@@ -60,6 +60,15 @@ VERBS: Mapping[str, Entry] = {
             "toque image build --tag toque:1",
         ),
     ),
+    "deploy": Entry(
+        "toque.cli.deploy",
+        "print what runs toque in a Kubernetes cluster: plain manifests, a Helm chart or its values",
+        (
+            "toque deploy render --image registry.example/toque:1 | kubectl apply -f -",
+            "toque deploy values --config prod.toml | helm install toque ./chart --values -",
+            "toque deploy chart --to ./chart",
+        ),
+    ),
     "check": Entry(
         "toque.cli.check",
         "say whether `toque up` would work here, and what to do if not",

@@ -57,7 +57,7 @@ def pod_contradictions(model: ModelSpec, spec: ServiceSpec) -> Iterator[Contradi
 def _quantities(pod: PodSpec, here: KeyPath) -> Iterator[Contradiction]:
     for setting, amounts in (("requests", pod.requests), ("limits", pod.limits)):
         for resource, amount in amounts.items():
-            if _amount(amount) is None:
+            if read_amount(amount) is None:
                 yield Contradiction(
                     (*here, setting),
                     f"{setting} of {resource}: {amount!r} is no amount.",
@@ -65,7 +65,7 @@ def _quantities(pod: PodSpec, here: KeyPath) -> Iterator[Contradiction]:
                 )
                 return
     for resource, asked in pod.requests.items():
-        yield from _excess(resource, _amount(asked), _amount(pod.limits.get(resource)), here)
+        yield from _excess(resource, read_amount(asked), read_amount(pod.limits.get(resource)), here)
 
 
 def _excess(resource: str, asked: float | None, limit: float | None, here: KeyPath) -> Iterator[Contradiction]:
@@ -82,8 +82,8 @@ def _excess(resource: str, asked: float | None, limit: float | None, here: KeyPa
         )
 
 
-def _amount(amount: object) -> float | None:
-    """Read a quantity; None for what is none."""
+def read_amount(amount: object) -> float | None:
+    """Read a quantity of Kubernetes; None for what is none."""
     found = None if isinstance(amount, bool) else _QUANTITY.fullmatch(str(amount))
     return float(found[1]) * _UNITS[found[2]] if found else None
 

@@ -13,6 +13,7 @@ from toque.config.advice_rules import advice_contradictions
 from toque.config.cluster_rules import cluster_contradictions
 from toque.config.complaints import did_you_mean
 from toque.config.contradiction import Contradiction
+from toque.config.deploy_rules import deploy_contradictions
 from toque.config.fallback_rules import fallback_contradictions
 from toque.config.isolation_rules import isolation_contradictions
 from toque.config.pod_rules import pod_contradictions
@@ -39,6 +40,7 @@ def first_contradiction(spec: ServiceSpec) -> Contradiction | None:
         _store(spec.jobs.store),
         cluster_contradictions(spec.cluster),
         advice_contradictions(spec.advice),
+        deploy_contradictions(spec.deploy),
         fallback_contradictions(spec),
         _open_door(spec),
     )
@@ -208,5 +210,7 @@ def _keys(spec: ServiceSpec) -> Iterator[Contradiction]:
                 yield Contradiction(
                     here, f"The keys {other.name!r} and {key.name!r} are the same.", "Give each its own."
                 )
+        if spec.cluster.controllers:  # which models there are, a controller tells later
+            continue
         for name in sorted(key.models - set(names)):
             yield Contradiction((*here, "models"), f"There is no model {name!r}.", did_you_mean(name, names))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from toque.model.advice_spec import AdviceSpec
 from toque.model.agent_spec import ModelSpec
 from toque.model.cluster_spec import ClusterSpec
+from toque.model.deploy_spec import DeploySpec
 from toque.model.fallback_spec import SpendingSpec
 from toque.model.overload import OverloadSpec
 from toque.model.pod_spec import KubernetesSpec
@@ -243,6 +244,7 @@ class ServiceSpec:
         ),
     )
     kubernetes: KubernetesSpec = field(default_factory=KubernetesSpec)
+    deploy: DeploySpec = field(default_factory=DeploySpec)
     keyless_may_leave: bool = setting(
         False,  # noqa: FBT003 - a default
         Setting("Where there are no keys, and for `toque.open`: as may_leave of a key."),

@@ -1,0 +1,104 @@
+"""`toque deploy`: what runs toque in a Kubernetes cluster, as manifests, as a Helm chart, or as values of that chart.
+
+Law: it prints or writes files, and asks no cluster anything; the same settings give the same bytes.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from toque.cli.exits import Exit
+from toque.cli.parser import add_config
+from toque.cli.terminal import Terminal
+from toque.config.read import find_config, read_config
+from toque.model.errors import ConfigError
+from toque.model.service_spec import ServiceSpec
+
+ALL, DEFINITION, OBJECTS = "all", "definition", "objects"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "action",
+        choices=("render", "values", "chart"),
+        help="render: plain manifests; values: the settings as values of the Helm chart; chart: the chart itself",
+    )
+    parser.add_argument("--image", metavar="REF", default="", help="image of toque (default: deploy.image)")
+    parser.add_argument("--gateways", metavar="N", type=int, help="how many gateways (default: deploy.gateway.pods)")
+    parser.add_argument(
+        "--namespace", metavar="NS", default="", help="where (default: kubernetes.namespace, or `toque`)"
+    )
+    parser.add_argument(
+        "--create-namespace",
+        action="store_true",
+        help="render the namespace too, which enforces Pod Security restricted",
+    )
+    parser.add_argument(
+        "--only",
+        choices=(DEFINITION, OBJECTS),
+        default=ALL,
+        help="render the definition of ModelPool alone, which must be there first, or everything else",
+    )
+    parser.add_argument("--old", action="store_true", help="render for a Kubernetes before 1.23")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, help="write files into a folder instead of printing")
+    add_config(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Print or write it."""
+    from toque.deploy import everything, values  # noqa: PLC0415 - `toque --help` need not know them
+    from toque.deploy.chart import chart  # noqa: PLC0415
+    from toque.deploy.text import document  # noqa: PLC0415
+    from toque.deploy.words import whole  # noqa: PLC0415
+
+    if args.action == "chart":
+        if args.to is None:
+            raise ConfigError("A chart is a folder", fix="say where: --to FOLDER")
+        _write(chart(), args.to, terminal)
+        return Exit.DONE
+    spec = _spec(args, terminal)
+    release = values.release_of(spec, args.namespace, is_old=args.old)
+    if args.action == "values":
+        texts = {"values.yaml": document(values.said_values(spec))}
+    else:
+        chosen = everything.manifests(
+            release,
+            with_namespace=args.create_namespace,
+            with_definition=args.only != OBJECTS,
+            with_objects=args.only != DEFINITION,
+        )
+        texts = {name: "".join(document(whole(each)) for each in made) for name, made in chosen.items() if made}
+    if args.to is not None:
+        _write(texts, args.to, terminal)
+    else:
+        terminal.show("".join(texts.values()), end="")
+    return Exit.DONE
+
+
+def _spec(args: argparse.Namespace, terminal: Terminal) -> ServiceSpec:
+    """Read the settings; the embedded model that `toque up` assumes is in no cluster."""
+    path = find_config(args.config, terminal.environment)
+    spec = read_config(path, terminal.environment, {})
+    origins = dict(spec.origins)
+    deploy = spec.deploy
+    if args.image:
+        deploy = replace(deploy, image=args.image)
+        origins["deploy.image"] = "--image"
+    if args.gateways is not None:
+        deploy = replace(deploy, gateway=replace(deploy.gateway, pods=args.gateways))
+        origins["deploy.gateway.pods"] = "--gateways"
+    return replace(spec, deploy=deploy, origins=origins)
+
+
+def _write(texts: Mapping[str, str], folder: Path, terminal: Terminal) -> None:
+    """Write files, and say which; what else is in the folder stays."""
+    for name, text in texts.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}", fix="name another folder") from error
+        terminal.show(str(path))
