@@ -1,12 +1,22 @@
 """How a cluster is reached, and how it is told when none can be."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from lightkube.resources.core_v1 import Pod
+from starlette.applications import Starlette
+from starlette.requests import Request as Asked
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from toque.kube.connection import open_client
+from tests.drivers.bench import until
+from toque.kube.connection import CALLS_MAX, open_client
 from toque.model.errors import ConfigError
 from toque.model.pod_spec import KubernetesSpec
+from toque.model.service_spec import LimitSpec
+from toque.wire.asgi import AsgiHandler
+from toque.wire.server import serve
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -40,3 +50,35 @@ def test_what_is_no_kubeconfig_is_told_with_its_place_and_without_its_token(tmp_
 def test_a_pod_without_a_service_account_reaches_nothing() -> None:
     with pytest.raises(ConfigError, match="the service account of this Pod"):
         open_client(KubernetesSpec(), {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+
+
+async def test_a_thousand_calls_go_few_at_a_time_and_watches_wait_for_none_of_them(tmp_path: Path) -> None:
+    may_answer, under_way, most, watches = asyncio.Event(), 0, 0, asyncio.Event()
+
+    async def answer(request: Asked) -> Response:
+        nonlocal under_way, most
+        if request.query_params.get("watch"):
+            watches.set()
+            return JSONResponse({})
+        under_way += 1
+        most = max(most, under_way)
+        await may_answer.wait()
+        under_way -= 1
+        return JSONResponse({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "one"}})
+
+    handler = AsgiHandler(Starlette(routes=[Route("/{path:path}", answer)]))
+    server = await serve(("127.0.0.1", 0), handler, LimitSpec())
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG.replace("https://127.0.0.1:1", f"http://127.0.0.1:{server.port}"))
+    async with open_client(KubernetesSpec(kubeconfig=str(file)), {}) as client:
+        calls = [asyncio.create_task(client.get(Pod, "one")) for _ in range(200)]
+        await until(lambda: under_way == CALLS_MAX)
+        watching = asyncio.create_task(anext(aiter(client.watch(Pod))))
+        await watches.wait()
+        watching.cancel()
+        may_answer.set()
+        await asyncio.gather(*calls)
+        await asyncio.gather(watching, return_exceptions=True)
+    await server.close()
+    await handler.close()
+    assert most == CALLS_MAX

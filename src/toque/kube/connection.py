@@ -3,7 +3,9 @@
 Law: no connection is made before something is asked; credentials stay inside the client and are in no message.
 """
 
+import asyncio
 import socket
+import ssl
 from collections.abc import Mapping
 
 import httpx2
@@ -25,6 +27,25 @@ KEEP_ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 """A watch is silent for hours where nothing happens: the kernel finds out within 25 s that its server is gone."""
+
+
+CALLS_MAX = 16
+"""Calls under way at once, watches not counted. More are not answered sooner, and each costs the HTTP client a look at all others."""
+
+
+class _Orderly(httpx2.AsyncHTTPTransport):
+    """Lets so many calls through at once; the others wait their turn."""
+
+    def __init__(self, *, verify: ssl.SSLContext | bool) -> None:
+        super().__init__(verify=verify, socket_options=KEEP_ALIVE)
+        self._room = asyncio.Semaphore(CALLS_MAX)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Make a call when it is its turn; a watch at once, for it takes its place for minutes."""
+        if request.url.params.get("watch"):
+            return await super().handle_async_request(request)
+        async with self._room:
+            return await super().handle_async_request(request)
 
 
 def open_client(spec: KubernetesSpec, environment: Mapping[str, str]) -> lightkube.AsyncClient:
@@ -53,4 +74,4 @@ def _context(where: str) -> SingleConfig:
 def _transport(config: SingleConfig) -> httpx2.AsyncHTTPTransport:
     assert config.user is not None
     verify = verify_cluster(config.cluster, config.user, config.abs_file, trust_env=True)
-    return httpx2.AsyncHTTPTransport(verify=verify, socket_options=KEEP_ALIVE)
+    return _Orderly(verify=verify)

@@ -64,13 +64,15 @@ def retry_after_s(error: Exception) -> float:
     return float(told) if told.isascii() and told.isdecimal() else 0.0
 
 
+_RANDOM = random.Random()  # noqa: S311 - spreads calls, hides nothing
+
+
 class Backoff:
     """Waits that double up to BACKOFF_S_MAX, each half as long again at most or half as short; `close` ends them all."""
 
     def __init__(self, closing: asyncio.Event) -> None:
         self._closing = closing
         self._failures = 0
-        self._random = random.Random()  # noqa: S311 - spreads calls, hides nothing
 
     def reset(self) -> None:
         """It went well: the next wait is short again."""
@@ -78,7 +80,7 @@ class Backoff:
 
     async def pause(self, error: Exception) -> None:
         """Wait before the next try; returns at once when closing."""
-        wait_s = min(BACKOFF_S_MIN * 2.0 ** min(self._failures, 10), BACKOFF_S_MAX) * self._random.uniform(0.5, 1.5)
+        wait_s = min(BACKOFF_S_MIN * 2.0 ** min(self._failures, 10), BACKOFF_S_MAX) * _RANDOM.uniform(0.5, 1.5)
         self._failures += 1
         try:
             async with asyncio.timeout(max(wait_s, retry_after_s(error))):
