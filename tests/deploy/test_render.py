@@ -20,7 +20,7 @@ from toque.deploy.everything import manifests
 from toque.deploy.text import document
 from toque.deploy.values import release_of, said_values
 from toque.deploy.words import whole
-from toque.kube.rights import DRIVER_RULES
+from toque.kube.rights import GATEWAY
 from toque.model.errors import ConfigError
 
 SETTINGS = """\
@@ -95,7 +95,7 @@ def test_gateways_have_no_rights_and_controllers_no_more_than_they_need() -> Non
     rules = made["Role", "toque-controller"]["rules"]
     assert all("*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"] for rule in rules)
     single = by_name(rendered(release({"image": IMAGE, "layout": "single"})))
-    assert single["Role", "toque-gateway"]["rules"] == list(DRIVER_RULES)
+    assert single["Role", "toque-gateway"]["rules"] == list(GATEWAY)
     assert single["Deployment", "toque-gateway"]["spec"]["strategy"] == {"type": "Recreate"}
     assert not [name for name in single if name[1] == "toque-controller"]
 
@@ -104,7 +104,7 @@ def test_the_guide_gives_the_rights_that_the_code_asks_for() -> None:
     guide = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
     role = re.search(r"```yaml\n(apiVersion: rbac.*?)```", guide, re.DOTALL)
     assert role is not None
-    assert yaml.safe_load(role[1])["rules"] == list(DRIVER_RULES)
+    assert yaml.safe_load(role[1])["rules"] == list(GATEWAY)
 
 
 def test_replicas_are_reached_by_their_own_gateways_and_controllers_and_reach_nobody() -> None:

@@ -19,9 +19,8 @@ from toque.deploy.words import (
     labels,
     metadata,
     name_of,
-    whole,
 )
-from toque.kube.rights import CONTROLLER_RULES, DRIVER_RULES
+from toque.kube import rights
 from toque.model.deploy_spec import FLEET, SINGLE
 
 IS_FLEET, IS_SINGLE = Is("layout", FLEET), Is("layout", SINGLE)
@@ -33,7 +32,7 @@ def gateway() -> list[Tree]:
     """Return what gateways are made of."""
     return [
         service_account(GATEWAY),
-        When(IS_SINGLE, _role(GATEWAY, [whole(rule) for rule in DRIVER_RULES])),
+        When(IS_SINGLE, _role(GATEWAY, rights.GATEWAY)),
         When(IS_SINGLE, _binding(GATEWAY)),
         _gateway_service(),
         _metrics_service(),
@@ -47,7 +46,7 @@ def controller() -> list[Tree]:
     """Return what controllers are made of, for a fleet."""
     parts: list[Tree] = [
         service_account(CONTROLLER),
-        _role(CONTROLLER, [whole(rule) for rule in CONTROLLER_RULES]),
+        _role(CONTROLLER, rights.CONTROLLER),
         _binding(CONTROLLER),
         _controller_service(),
         deployment(_controller_process()),
@@ -228,7 +227,7 @@ def _autoscaler() -> Table:
 # ---- what they may do ------------------------------------------------------------------------------------------------
 
 
-def _role(component: str, rules: list[Tree]) -> Table:
+def _role(component: str, rules: rights.Rules) -> Table:
     return {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata(component), "rules": rules}
 
 

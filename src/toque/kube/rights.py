@@ -1,31 +1,35 @@
-"""What toque may do in its namespace, as rules of a Role: no more than this, and in one place.
+"""The rights that toque needs in a cluster, as the rules of RBAC: the chart, the pages and the tests take them from here.
 
-Law: a rule names its verbs one by one; there is no star in it, and nothing that reaches beyond the namespace.
+Law: all of them are in one namespace, and each is used; what is made by name is named.
 """
 
-from toque.kube.words import GROUP, Manifest
+from typing import TypeAlias
+
+Rules: TypeAlias = tuple[dict[str, list[str]], ...]
 
 
-def _rule(group: str, resource: str, *verbs: str) -> Manifest:
-    return {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+def _rule(group: str, resources: list[str], verbs: list[str], names: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    rule = {"apiGroups": [group], "resources": resources, "verbs": verbs}
+    return rule | {"resourceNames": list(names)} if names else rule
 
 
-DRIVER_RULES = (
-    _rule("apps", "deployments", "get", "list", "watch", "create", "patch", "delete"),
-    _rule("apps", "deployments/scale", "get", "patch"),
-    _rule("", "pods", "get", "list", "watch", "patch", "delete"),
-    _rule("", "pods/status", "patch"),
-    _rule("", "secrets", "get", "create", "delete"),
-    _rule("", "events", "list"),
-    _rule("policy", "poddisruptionbudgets", "create", "patch", "delete"),
+GATEWAY: Rules = (
+    _rule("apps", ["deployments"], ["get", "list", "watch", "create", "patch", "delete"]),
+    _rule("apps", ["deployments/scale"], ["get", "patch"]),
+    _rule("", ["pods"], ["get", "list", "watch", "patch", "delete"]),
+    _rule("", ["pods/status"], ["patch"]),
+    _rule("", ["secrets"], ["get", "create", "delete"]),
+    _rule("", ["events"], ["list"]),
+    _rule("policy", ["poddisruptionbudgets"], ["create", "patch", "delete"]),
 )
-"""What the driver `kubernetes` needs, wherever it runs."""
-CONTROLLER_RULES = (
-    *DRIVER_RULES,
-    _rule(GROUP, "modelpools", "get", "list", "watch", "patch"),
-    _rule(GROUP, "modelpools/status", "get", "patch", "update"),
-    _rule(GROUP, "modelpools/finalizers", "update"),
-    _rule("coordination.k8s.io", "leases", "get", "create", "update", "patch"),
-    _rule("", "events", "create", "patch"),
+"""What `toque up` with driver = "kubernetes" asks the cluster for: its replicas."""
+
+CONTROLLER: Rules = (
+    *GATEWAY,
+    _rule("", ["events"], ["create"]),
+    _rule("toque.dev", ["modelpools"], ["get", "list", "watch", "patch"]),
+    _rule("toque.dev", ["modelpools/status"], ["patch"]),
+    _rule("coordination.k8s.io", ["leases"], ["create"]),
+    _rule("coordination.k8s.io", ["leases"], ["get", "update"], ("toque-controller",)),
 )
-"""What a controller needs: ModelPools and the Lease of its election besides."""
+"""What `toque controller` asks for: its replicas, the ModelPools it learns of them from, and the Lease by which it leads."""
