@@ -10,6 +10,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "grpc": ("toque.advice.keda",),
     "httptools": ("toque.wire",),
     "httpx2": ("toque.kube",),
+    "kopf": ("toque.operator.informer",),
     "lightkube": ("toque.kube", "toque.drivers.kubernetes"),
     "msgspec": (
         "toque.advice",

@@ -72,3 +72,9 @@ def _bind(family: int, address: tuple[str | int, ...] | tuple[int, bytes]) -> so
         sock.close()
         raise
     return sock
+
+
+def url_of(address: str, port: int) -> str:
+    """Return the URL of whoever listens at an address of the settings, on this port."""
+    host, _ = split_address(address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -5,9 +5,10 @@ Law: what it opens it closes, in reverse order, also when opening fails half-way
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from toque import __version__
 from toque.app.lineup import Announce, Lineup, line_up, line_up_anew
@@ -31,6 +32,9 @@ from toque.records.ledger import Ledger
 from toque.runtime.agent import PooledAgent
 from toque.runtime.controller import Controller
 
+Owner: TypeAlias = Callable[[ModelSpec], Mapping[str, object] | None]
+"""The ownerReference of what is made for a model, where replicas are Pods."""
+
 
 class OpenFleet:
     """Made by `open_fleet`. `controller` is for those who serve it further; applications use `agent`.
@@ -38,8 +42,11 @@ class OpenFleet:
     `lineup` is what is served now.
     """
 
-    def __init__(self, lineup: Lineup, home: Path, ledger: Ledger, announce: Announce, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, lineup: Lineup, home: Path, ledger: Ledger, announce: Announce, stack: AsyncExitStack, owner: Owner
+    ) -> None:
         self.lineup = lineup
+        self._owner = owner
         self._home = home
         self._ledger = ledger
         self._announce = announce
@@ -125,6 +132,7 @@ class OpenFleet:
             notice=lambda text: self._announce(Assumed(text)),
             kubernetes=self.lineup.spec.kubernetes,
             settings=lambda model: replica_settings(self.lineup.told(model.pool.name)),
+            owner=self._owner,
         )
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:
@@ -172,9 +180,11 @@ class _Drivers:
 
 @asynccontextmanager
 async def open_fleet(
-    settings: str | Path | ServiceSpec | None = None, announce: Announce = lambda _: None
+    settings: str | Path | ServiceSpec | None = None,
+    announce: Announce = lambda _: None,
+    owner: Owner = lambda _: None,
 ) -> AsyncGenerator[OpenFleet, None]:
-    """Open a fleet from a settings file, a spec, or (None) ./toque.toml or the embedded model.
+    """Open a fleet from a settings file, a spec, or (None) ./toque.toml or the embedded model; `owner` as in `Site`.
 
     Raises `ConfigError` for settings that cannot be used, `ToqueError` when the embedded model cannot be fetched.
     """
@@ -185,7 +195,7 @@ async def open_fleet(
         stack.push_async_callback(ledger.close)
         lineup = await line_up(spec, home, announce, ledger)
         ledger.follow(identities(lineup))
-        fleet = OpenFleet(lineup, home, ledger, announce, stack)
+        fleet = OpenFleet(lineup, home, ledger, announce, stack, owner)
         stack.push_async_callback(fleet.close)
         fleet.open()
         yield fleet

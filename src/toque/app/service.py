@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import uvloop
 
-from toque.app.addresses import take_addresses, taken
+from toque.app.addresses import take_addresses, taken, url_of
 from toque.app.advice import open_advice
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.jobs import open_jobs
@@ -27,8 +27,8 @@ from toque.app.lineup import Announce
 from toque.app.reload import Reloader
 from toque.app.scraped import expose, open_scraped
 from toque.app.sensor import ProcessSensor
+from toque.app.signals import Signals
 from toque.app.state import state_dir
-from toque.config.address import split_address
 from toque.gateway.accounts import Accounts
 from toque.gateway.admin import AdminSources, admin_app
 from toque.gateway.server import Gateway
@@ -70,7 +70,7 @@ def serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], Service
 
 async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], ServiceSpec]) -> int:
     raise_descriptor_limit()
-    signals = _Signals()
+    signals = Signals()
     async with AsyncExitStack() as stack:
         addresses = stack.enter_context(take_addresses(spec))
         fleet = await stack.enter_async_context(open_fleet(spec, announce))
@@ -94,7 +94,9 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
         async with open_jobs(spec.jobs, state_dir(spec.records.state_dir, os.environ), gateway):
             settle_collector()
             settle_allocator()
-            announce(Listening(_url(spec.listen, gateway.port), _url(spec.admin_listen, admin.port) if admin else ""))
+            announce(
+                Listening(url_of(spec.listen, gateway.port), url_of(spec.admin_listen, admin.port) if admin else "")
+            )
             first = await signals.first()
         await reloader.close()
         return await _drain(reloader.spec, fleet, gateway, signals, first, announce)
@@ -106,7 +108,7 @@ def _feel(seen: PressureMeasured, controller: Controller, metrics: Metrics) -> N
 
 
 async def _drain(
-    spec: ServiceSpec, fleet: OpenFleet, gateway: Gateway, signals: "_Signals", first: int, announce: Announce
+    spec: ServiceSpec, fleet: OpenFleet, gateway: Gateway, signals: Signals, first: int, announce: Announce
 ) -> int:
     """Let requests in flight finish; a second signal ends the waiting. Ctrl-C has no load balancer to inform."""
     announce(Draining(spec.drain_s_max))
@@ -137,30 +139,6 @@ def settle_allocator() -> None:
     anew. Once a block of its own has been freed, it takes that block's size for usual, and twice as much for worth keeping.
     """
     bytearray(HEAP_KEPT_BYTES // 2)
-
-
-class _Signals:
-    """SIGTERM and SIGINT, in the order they come; more than two say nothing new."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._told: list[asyncio.Future[int]] = [loop.create_future(), loop.create_future()]
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._tell, number)
-
-    async def first(self) -> int:
-        """Wait for the first."""
-        return await self._told[0]
-
-    async def second(self) -> int:
-        """Wait for the second."""
-        return await self._told[1]
-
-    def _tell(self, number: int) -> None:
-        for future in self._told:
-            if not future.done():
-                future.set_result(number)
-                return
 
 
 @asynccontextmanager
@@ -259,8 +237,3 @@ def _append(where: str, setting: str) -> BinaryIO:
         return Path(where).open("ab", buffering=0)
     except OSError as error:
         raise ConfigError(f"cannot write {where}: {error.strerror}", fix=f"set records.{setting}") from error
-
-
-def _url(address: str, port: int) -> str:
-    host, _ = split_address(address)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -43,6 +43,11 @@ VERBS: Mapping[str, Entry] = {
         "serve models: the embedded one, a file, or what toque.toml says",
         ("toque up", "toque up ./model.gguf", "toque up --config prod.toml --listen 127.0.0.1:9000"),
     ),
+    "controller": Entry(
+        "toque.cli.controller",
+        "serve the ModelPools of a Kubernetes namespace, or stand ready to",
+        ("toque controller", "toque controller --config /etc/toque/toque.toml"),
+    ),
     "replica": Entry(
         "toque.cli.replica",
         "run one replica of a model alone: in a container, or for a service on another machine",

@@ -21,6 +21,8 @@ from toque.model.announcement import (
     ModelReady,
     Reloaded,
     ReloadRefused,
+    StandsReady,
+    Turned,
 )
 from toque.model.service_spec import ServiceSpec
 
@@ -133,10 +135,10 @@ class Announcer:
                 self._bars.move(f"loading {model}", ratio)
             case ModelReady() | ModelFailed():
                 self._tell_start(announcement)
-            case Draining(seconds):
-                self._bars.say(f"draining: requests in flight may take {span(seconds)}; a second Ctrl-C ends them now")
             case Reloaded() | ReloadRefused():
                 self._tell_reload(announcement)
+            case Draining() | StandsReady() | Turned():
+                self._tell_turn(announcement)
             case _:
                 assert_never(announcement)
 
@@ -152,6 +154,19 @@ class Announcer:
             tell_reload(ended, self._bars.say)
         else:
             self._bars.say(self._paint(f"not reloaded, the old settings hold: {ended.reason}", "red"))
+
+    def _tell_turn(self, told: Draining | StandsReady | Turned) -> None:
+        match told:
+            case Draining(seconds):
+                self._bars.say(f"draining: requests in flight may take {span(seconds)}; a second Ctrl-C ends them now")
+            case StandsReady(name, admin_url):
+                self._bars.say(f"standing ready as {name}" + (f"; admin: {admin_url}" if admin_url else ""))
+            case Turned(True, _):
+                self._bars.say(self._paint("leading: this controller decides", "green"))
+            case Turned(_, reason):
+                self._bars.say(f"standing ready again{': ' if reason else ''}{reason}")
+            case _:
+                assert_never(told)
 
     def _move(self, title: str, ratio: float) -> None:
         self._bars.move(title, ratio)

@@ -42,6 +42,12 @@ def cluster_contradictions(cluster: ClusterSpec) -> Iterator[Contradiction]:
             f"{cluster.name!r} is no name of a gateway.",
             "Use letters, digits, dots, - and _; at most 128.",
         )
+    if not cluster.renew_s < cluster.renew_s_max < cluster.lease_s:
+        yield Contradiction(
+            ("cluster", "renew_s_max"),
+            f"renew_s {cluster.renew_s:g}, renew_s_max {cluster.renew_s_max:g} and lease_s {cluster.lease_s} must grow in this order.",
+            "Write 2, 7 and 10, or as much more of each as the API server needs.",
+        )
 
 
 def _is_address(text: str) -> bool:

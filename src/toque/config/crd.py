@@ -10,11 +10,8 @@ from typing import TypeAlias, get_args, get_origin
 from toque.config.camel import camel, model_shape
 from toque.config.shape import Entry, Shape
 from toque.config.tables import CLASS_PATH, LARGEST, description
+from toque.model.pool_object import GROUP, KIND, PLURAL, VERSION
 
-GROUP = "toque.dev"
-VERSION = "v1alpha1"
-KIND = "ModelPool"
-PLURAL = "modelpools"
 NAME_LENGTH_MAX = 57
 """The Deployment of a pool is called `toque-NAME`, and names that are labels too have at most 63 letters."""
 

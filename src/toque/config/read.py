@@ -11,7 +11,7 @@ from typing import TypeVar, cast, get_origin, get_type_hints
 from pydantic import ValidationError
 
 from toque.config.address import is_elsewhere
-from toque.config.complaints import config_error
+from toque.config.complaints import Blame, config_error
 from toque.config.layers import Layers
 from toque.config.rules import first_contradiction
 from toque.config.shape import SERVICE, Entry
@@ -56,8 +56,8 @@ def read_settings(name: str, text: str, environment: Mapping[str, str]) -> Servi
     return _read(parse_source(name, text), environment, {})
 
 
-def _read(source: TomlSource | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> ServiceSpec:
-    layers = Layers(source, environment, flags)
+def read_layers(layers: Layers) -> ServiceSpec:
+    """Return the service that layers of settings come to. Raises `ConfigError` for the first thing that is wrong."""
     try:
         values = checked(layers.table)
     except ValidationError as error:
@@ -66,6 +66,19 @@ def _read(source: TomlSource | None, environment: Mapping[str, str], flags: Mapp
     if wrong := first_contradiction(spec):
         raise ConfigError(wrong.message, where=layers.blame(wrong.path), fix=wrong.fix)
     return spec
+
+
+def read_model(name: str, table: Table, driver: str, blame: Blame) -> ModelSpec:
+    """Return the model of a `[models.NAME]` table, each setting checked alone. Raises `ConfigError`; `blame` says where."""
+    try:
+        values = checked({"models": {name: table}})
+    except ValidationError as error:
+        raise config_error(error, blame) from error
+    return _model(name, _table(_table(values["models"])[name]), driver)
+
+
+def _read(source: TomlSource | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> ServiceSpec:
+    return read_layers(Layers(source, environment, flags))
 
 
 def check_key(name: str, table: Table) -> None:

@@ -49,6 +49,7 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         batch_in_flight=len(pool.share.in_flight),
         preempted=pool.share.preempted,
         target=pool.spec.replicas.target,
+        wanted=pool.supply.target,
     )
 
 

@@ -7,6 +7,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 import lightkube
@@ -48,19 +50,77 @@ class _Orderly(httpx2.AsyncHTTPTransport):
             return await super().handle_async_request(request)
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A cluster and who we are there, for a client that is not ours. Texts that are not said are None."""
+
+    server: str
+    insecure: bool
+    ca_path: str | None = None
+    ca_data: str | None = None
+    token: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    certificate_path: str | None = None
+    certificate_data: str | None = None
+    private_key_path: str | None = None
+    private_key_data: str | None = field(default=None, repr=False)
+
+
+def read_access(spec: KubernetesSpec, environment: Mapping[str, str]) -> Access:
+    """Return how the cluster is reached, read anew, for tokens change. Raises `ConfigError` where that is not to be found."""
+    where = _place(spec, environment)
+    try:
+        return _access(_context(where))
+    except Exception as error:  # whatever reading a file of somebody else's may raise, it is that file
+        raise _unreachable(where, error) from error
+
+
+def _access(found: SingleConfig) -> Access:
+    assert found.user is not None
+    cluster, user = found.cluster, found.user
+    if user.exec is not None or user.auth_provider is not None:
+        raise BadKubeconfig("its user is known by running a program, which a controller does not do")
+    files = (cluster.certificate_auth, user.client_cert, user.client_key)
+    ca, certificate, key = (str(found.abs_file(name)) if name else None for name in files)
+    token = Path(found.abs_file(user.token_file)).read_text("utf-8").strip() if user.token_file else user.token
+    return Access(
+        server=cluster.server,
+        insecure=bool(cluster.insecure),
+        ca_path=None if cluster.certificate_auth_data else ca,
+        ca_data=cluster.certificate_auth_data,
+        token=token,
+        username=user.username,
+        password=user.password,
+        certificate_path=None if user.client_cert_data else certificate,
+        certificate_data=user.client_cert_data,
+        private_key_path=None if user.client_key_data else key,
+        private_key_data=user.client_key_data,
+    )
+
+
 def open_client(spec: KubernetesSpec, environment: Mapping[str, str]) -> lightkube.AsyncClient:
     """Return a client of the cluster; whoever opens it closes it. Raises `ConfigError` where none is to be found."""
-    where = spec.kubeconfig or ("" if IN_CLUSTER in environment else environment.get("KUBECONFIG", USUAL_KUBECONFIG))
+    where = _place(spec, environment)
     try:
         found = _context(where)
         return lightkube.AsyncClient(
             found, namespace=spec.namespace or None, field_manager=MANAGER, transport=_transport(found)
         )
     except Exception as error:  # whatever reading a file of somebody else's may raise, it is that file
-        raise ConfigError(
-            f"No cluster can be reached by {where or 'the service account of this Pod'}: {error}",
-            fix="Name a file with [kubernetes] kubeconfig, or set KUBECONFIG.",
-        ) from error
+        raise _unreachable(where, error) from error
+
+
+def _place(spec: KubernetesSpec, environment: Mapping[str, str]) -> str:
+    """Return the file that says how; empty for the service account of this Pod."""
+    return spec.kubeconfig or ("" if IN_CLUSTER in environment else environment.get("KUBECONFIG", USUAL_KUBECONFIG))
+
+
+def _unreachable(where: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"No cluster can be reached by {where or 'the service account of this Pod'}: {error}",
+        fix="Name a file with [kubernetes] kubeconfig, or set KUBECONFIG.",
+    )
 
 
 def _context(where: str) -> SingleConfig:

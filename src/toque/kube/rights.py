@@ -5,6 +5,9 @@ Law: all of them are in one namespace, and each is used; what is made by name is
 
 from typing import TypeAlias
 
+from toque.kube.words import LEASE
+from toque.model.pool_object import GROUP, PLURAL
+
 Rules: TypeAlias = tuple[dict[str, list[str]], ...]
 
 
@@ -27,9 +30,9 @@ GATEWAY: Rules = (
 CONTROLLER: Rules = (
     *GATEWAY,
     _rule("", ["events"], ["create"]),
-    _rule("toque.dev", ["modelpools"], ["get", "list", "watch", "patch"]),
-    _rule("toque.dev", ["modelpools/status"], ["patch"]),
+    _rule(GROUP, [PLURAL], ["get", "list", "watch", "patch"]),
+    _rule(GROUP, [f"{PLURAL}/status"], ["patch"]),
     _rule("coordination.k8s.io", ["leases"], ["create"]),
-    _rule("coordination.k8s.io", ["leases"], ["get", "update"], ("toque-controller",)),
+    _rule("coordination.k8s.io", ["leases"], ["get", "update"], (LEASE,)),
 )
 """What `toque controller` asks for: its replicas, the ModelPools it learns of them from, and the Lease by which it leads."""

@@ -11,7 +11,12 @@ from typing import TypeAlias
 Manifest: TypeAlias = dict[str, object]
 """An object of Kubernetes, or a part of one, in the words of its API."""
 
-GROUP = "toque.dev"
+from toque.model.pool_object import GROUP
+
+FINALIZER = f"{GROUP}/drain"
+"""What keeps a ModelPool that is deleted until its replicas have drained and are gone."""
+LEASE = "toque-controller"
+"""The Lease by which one controller of a namespace leads."""
 MANAGER = "toque"
 """Field manager of server-side apply, and the value of the label that says whose an object is."""
 FLEET_LABEL = f"{GROUP}/fleet"

@@ -80,6 +80,32 @@ class ReloadRefused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class StandsReady:
+    """A controller stands for election under this name. `admin_url` is empty when there is no admin listener."""
+
+    name: str
+    admin_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A controller begins to lead, or ceases to; `reason` is why it cannot lead, or ceased."""
+
+    is_leading: bool
+    reason: str = ""
+
+
 Announcement: TypeAlias = (
-    Assumed | Fetching | Listening | Loading | ModelReady | ModelFailed | Draining | Reloaded | ReloadRefused
+    Assumed
+    | Fetching
+    | Listening
+    | Loading
+    | ModelReady
+    | ModelFailed
+    | Draining
+    | Reloaded
+    | ReloadRefused
+    | StandsReady
+    | Turned
 )

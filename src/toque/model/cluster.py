@@ -3,6 +3,8 @@
 Law: as in messages.py, of whose `Event` these are a part.
 """
 
+from dataclasses import dataclass
+
 from toque.model.condition import FailureCause
 from toque.model.value import value
 
@@ -22,3 +24,16 @@ class ReplicasAdopted:
 
     pool: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the record of who leads says: whose it is (empty: nobody's), and how long it holds after each change of it.
+
+    `mark` differs after any change. `turns` is how often it went from one to another.
+    """
+
+    holder: str
+    lease_s: float
+    mark: str
+    turns: int = 0

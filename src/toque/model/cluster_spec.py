@@ -32,3 +32,29 @@ class ClusterSpec:
         256,
         Setting("Gateways that a controller serves at once; each costs a connection and a report a second.", minimum=1),
     )
+    lease_s: int = setting(
+        10,
+        Setting(
+            "Another controller takes over when it has seen nothing of the leader for this long. With the time to notice, that is "
+            "12 s after a leader was killed; shorter would take a slow API server for a dead leader.",
+            "s",
+            minimum=3,
+        ),
+    )
+    renew_s_max: float = setting(
+        7.0,
+        Setting(
+            "A leader that could not renew its Lease for this long decides nothing any more. The rest up to `lease_s` is for calls "
+            "under way and clocks that differ.",
+            "s",
+            above=0,
+        ),
+    )
+    renew_s: float = setting(
+        2.0,
+        Setting(
+            "Between two renewals of the leader, and two looks of those that stand ready: each costs one call of the API server.",
+            "s",
+            above=0,
+        ),
+    )

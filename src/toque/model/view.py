@@ -62,7 +62,8 @@ class PoolView:
     `condition` is `ok`, `unhealthy` (no breaker lets requests through), `cold`, `loading`, `restarting`, `crash_loop`,
     `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so
     far. `hedged`: requests that were sent to a second replica as well. `batch_in_flight` is of those in flight; `preempted`: how
-    often one of them was put back. `target` is the number that somebody else set (0: nobody did).
+    often one of them was put back. `target` is the number that somebody else set (0: nobody did), `wanted` how many replicas there
+    shall be now, whoever said so.
     """
 
     name: str
@@ -82,6 +83,7 @@ class PoolView:
     batch_in_flight: int = 0
     preempted: int = 0
     target: int = 0
+    wanted: int = 0
 
     @property
     def ready_slots(self) -> int:
@@ -112,7 +114,8 @@ class PoolView:
 class FleetView:
     """All pools, the budget and what is left of it.
 
-    `spent` is what fallbacks cost within the last hour; `pressure` says what holds the stage of overload, if it is one.
+    `spent` is what fallbacks cost within the last hour; `pressure` says what holds the stage of overload, if it is one. `leader`
+    says who of several controllers leads, in a sentence; empty for a service that is alone.
     """
 
     now: float
@@ -124,3 +127,4 @@ class FleetView:
     spending_limit: float = 0.0
     stage: Stage = Stage.NORMAL
     pressure: str = ""
+    leader: str = ""

@@ -92,11 +92,15 @@ class Controller:
         if self._fleet.gate.ladder.matters(pressure, self._loop.time()):
             self.post(pressure)
 
-    async def close(self) -> None:
-        """Take no more steps; drivers are closed by whoever opened them."""
+    def halt(self) -> None:
+        """Take no more steps from now on: nothing is decided any more, whatever happens."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
+
+    async def close(self) -> None:
+        """Take no more steps; drivers are closed by whoever opened them."""
+        self.halt()
 
     # ---- requests ----------------------------------------------------------------------------------------------------
 

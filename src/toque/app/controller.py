@@ -1,0 +1,100 @@
+"""The controller of a cluster, as a process: it stands for election and, while it leads, has a fleet of what ModelPools say.
+
+Law: only the leader decides. Whoever ceases to lead has stopped deciding before anything else happens; its replicas, and whoever
+serves requests by them, go on.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import uvloop
+
+from toque.app.addresses import OFF, take, taken, url_of
+from toque.app.lineup import Announce
+from toque.app.reign import Reign
+from toque.app.scraped import expose, open_scraped
+from toque.app.signals import Signals
+from toque.gateway.admin import AdminSources, admin_app
+from toque.kube.connection import open_client
+from toque.kube.lease import LeaseRecord
+from toque.model.announcement import Reloaded, StandsReady
+from toque.model.errors import ConfigError
+from toque.model.service_spec import LimitSpec, ServiceSpec
+from toque.operator.candidate import Candidate
+from toque.records.exposition import ToqueCollector
+from toque.records.metrics import Metrics
+from toque.wire.asgi import AsgiHandler
+from toque.wire.server import serve as listen
+
+NAME_BYTES = 4
+"""Of chance in a controller's name: a container that is started again in the same Pod is another candidate."""
+
+
+def control(spec: ServiceSpec, announce: Announce) -> int:
+    """Stand for election, and lead when elected, until a signal; returns the exit status.
+
+    `spec` has no models. Raises `ConfigError` for settings that cannot be used here.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_control(spec, announce))
+
+
+async def _control(spec: ServiceSpec, announce: Announce) -> int:
+    signals = Signals()
+    async with AsyncExitStack() as stack:
+        admin, metrics = (
+            None if address == OFF else stack.enter_context(take(address, setting))
+            for setting, address in (("admin_listen", spec.admin_listen), ("metrics_listen", spec.metrics_listen))
+        )
+        client = open_client(spec.kubernetes, os.environ)
+        stack.push_async_callback(client.close)
+        name = f"{socket.gethostname()}-{secrets.token_hex(NAME_BYTES)}"
+        reign = Reign(spec, client, announce)
+        candidate = Candidate(name, spec.cluster, LeaseRecord(client, time.time), reign.turned)  # noqa: TID251 - for people
+        reign.election = candidate.election
+        stack.push_async_callback(candidate.close)
+        stack.push_async_callback(reign.close)
+        collector = ToqueCollector(Metrics(), reign.view)
+        port = await stack.enter_async_context(_open_admin(admin, spec, reign, collector))
+        await stack.enter_async_context(open_scraped(metrics, collector, lambda: reign.is_well))
+        reign.open()
+        candidate.open()
+        announce(StandsReady(name, url_of(spec.admin_listen, port) if port else ""))
+        told = await signals.first()
+        return 0 if told == signal.SIGTERM else 128 + told
+
+
+@asynccontextmanager
+async def _open_admin(
+    address: socket.socket | None, spec: ServiceSpec, reign: Reign, collector: ToqueCollector
+) -> AsyncGenerator[int]:
+    """Listen for `toque ps` and `toque why`; yields the port, 0 where nobody shall."""
+    if address is None:
+        yield 0
+        return
+    sources = AdminSources(
+        view=reign.view, status=reign.status, why=reign.why, metrics=lambda: expose(collector), reload=_no_reload
+    )
+    handler = AsgiHandler(admin_app(sources))
+    try:
+        server = await listen(address, handler, LimitSpec())
+    except OSError as error:
+        raise taken(spec.admin_listen, "admin_listen", error) from error
+    try:
+        yield server.port
+    finally:
+        await server.close()
+        await handler.close()
+
+
+async def _no_reload(_: bool) -> Reloaded:  # noqa: FBT001 - the shape that the admin listener calls
+    raise ConfigError(
+        "A controller reads its models from ModelPools as they change; its own settings it reads when it starts.",
+        fix="Change a ModelPool, or restart the controller: its replicas go on.",
+    )
