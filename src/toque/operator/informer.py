@@ -5,6 +5,7 @@ an annotation, so that a deletion waits until `gone` has returned, however often
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -22,7 +23,7 @@ JOIN_S = 5.0
 """kopf's end may take this long; it only watches, so nobody needs to wait for it."""
 AGAIN_S = 5.0
 """Between two tries of what failed: a deletion whose replicas could not be removed, or kopf itself."""
-SERVER_TIMEOUT_S = 240.0
+SERVER_TIMEOUT_S = 240
 """The server ends a watch after this, and it is resumed: so it is spread over API servers that came later."""
 
 
@@ -69,6 +70,7 @@ class Informer:
             await asyncio.to_thread(self._thread.join, JOIN_S)
 
     def _run(self) -> None:
+        logging.getLogger("kopf").setLevel(logging.ERROR)  # what it warns of, it does something about
         while not self._closing.is_set():
             asyncio.run(self._watch())
             self._closing.wait(AGAIN_S)
