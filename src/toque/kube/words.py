@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from toque.model.pool_object import GROUP
+
 Manifest: TypeAlias = dict[str, object]
 """An object of Kubernetes, or a part of one, in the words of its API."""
-
-from toque.model.pool_object import GROUP
 
 FINALIZER = f"{GROUP}/drain"
 """What keeps a ModelPool that is deleted until its replicas have drained and are gone."""
