@@ -10,11 +10,10 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
-import lightkube
-
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.lineup import Announce
 from toque.app.reconciler import Reconciler, vet
+from toque.kube.connection import Client
 from toque.kube.model_pools import ModelPools, owner_of
 from toque.kube.trouble import TROUBLE, Backoff, explain, is_gone
 from toque.model.agent_spec import ModelSpec
@@ -40,7 +39,7 @@ class Reign:
 
     election: Election
 
-    def __init__(self, spec: ServiceSpec, client: lightkube.AsyncClient, announce: Announce) -> None:
+    def __init__(self, spec: ServiceSpec, client: Client, announce: Announce) -> None:
         self._spec = spec
         self._client = client
         self._announce = announce

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx2
 import lightkube
@@ -20,6 +21,7 @@ from toque.kube.words import MANAGER
 from toque.model.errors import ConfigError
 from toque.model.pod_spec import KubernetesSpec
 
+Client: TypeAlias = lightkube.AsyncClient
 IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 USUAL_KUBECONFIG = "~/.kube/config"
 KEEP_ALIVE = (
