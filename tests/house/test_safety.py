@@ -93,6 +93,7 @@ STAMPS = {
     "src/toque/agents/host_routes.py",  # `created` of an answer
     "src/toque/app/advice.py",  # the time of an external metric
     "src/toque/app/service.py",  # handed to the access line and to recorded traffic
+    "src/toque/app/controller.py",  # handed to the times of Leases, statuses and Events
     "src/toque/app/jobs.py",  # leases and windows of batches are stored: they must mean the same after a restart
     "src/toque/cli/key.py",  # when a new key expires, and a rotated one with it
     "src/toque/app/keys.py",  # days and expiry dates of keys are the calendar's; read once, at the start

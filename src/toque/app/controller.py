@@ -55,8 +55,9 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         client = open_client(spec.kubernetes, os.environ)
         stack.push_async_callback(client.close)
         name = f"{socket.gethostname()}-{secrets.token_hex(NAME_BYTES)}"
-        reign = Reign(spec, client, announce)
-        candidate = Candidate(name, spec.cluster, LeaseRecord(client, time.time), reign.turned)  # noqa: TID251 - for people
+        clock = time.time  # noqa: TID251 - the times of Leases, statuses and Events are for people
+        reign = Reign(spec, client, clock, announce)
+        candidate = Candidate(name, spec.cluster, LeaseRecord(client, clock), reign.turned)
         reign.election = candidate.election
         stack.push_async_callback(candidate.close)
         stack.push_async_callback(reign.close)

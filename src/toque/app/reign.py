@@ -5,8 +5,7 @@ Law: it begins with all pools there are, so that replicas of a predecessor find 
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -35,13 +34,14 @@ ROLL_CALL_S = 300.0
 
 
 class Reign:
-    """`election` is set before it is opened. `fleet` is there while we lead; `trouble` is why we cannot rule though elected."""
+    """`election` is set before it is opened; `clock` is the wall clock, for people. `fleet` is there while we lead; `trouble` is why we cannot rule though elected."""
 
     election: Election
 
-    def __init__(self, spec: ServiceSpec, client: Client, announce: Announce) -> None:
+    def __init__(self, spec: ServiceSpec, client: Client, clock: Callable[[], float], announce: Announce) -> None:
         self._spec = spec
         self._client = client
+        self._clock = clock
         self._announce = announce
         self._loop = asyncio.get_running_loop()
         self._leads = asyncio.Event()
@@ -137,7 +137,7 @@ class Reign:
             fleet = await stack.enter_async_context(self._open_fleet(roll))
             stack.callback(informer.stop)
             reconciler = Reconciler(roll, fleet, pools, self._announce)
-            subject = Subject(roll, fleet.controller.view, spec.kubernetes.fleet, time.time)  # noqa: TID251 - for people
+            subject = Subject(roll, fleet.controller.view, spec.kubernetes.fleet, self._clock)
             self._scribe = Scribe(subject, pools, reconciler.look)
             informer.open(reconciler.see, reconciler.gone)
             async with asyncio.TaskGroup() as tasks:
