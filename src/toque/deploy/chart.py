@@ -20,7 +20,6 @@ from toque.deploy.text import document
 from toque.deploy.values import deploy_shape
 from toque.deploy.words import whole
 
-KUBERNETES_MIN = "1.20.0"
 DEFINITION = "modelpools.yaml"
 _MADE = "{{- /* Made by `toque deploy chart` from the code; do not edit. */}}\n"
 _WIDTH = 118
@@ -66,7 +65,6 @@ def _about() -> str:
             "type": "application",
             "version": __version__,
             "appVersion": __version__,
-            "kubeVersion": f">={KUBERNETES_MIN}-0",
         }
     ).removeprefix("---\n")
 

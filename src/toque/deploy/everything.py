@@ -35,7 +35,7 @@ def manifests(
     if with_namespace:
         made["namespace.yaml"] = [_namespace(release)]
     if with_definition and release.at("layout") == FLEET:
-        made["definition.yaml"] = [modelpool_crd()]
+        made["definition.yaml"] = [_older(modelpool_crd()) if release.is_old else modelpool_crd()]
     if with_objects:
         for name, trees in templates().items():
             made[name] = [each for tree in trees for each in parts(tree, release)]
@@ -50,3 +50,15 @@ def _namespace(release: Release) -> Manifest:
         "kind": "Namespace",
         "metadata": {"name": release.namespace, "labels": labels},
     }
+
+
+def _older(definition: Manifest) -> Manifest:
+    """Leave out the rules over several settings: kubectl refuses them where a cluster does not know them, and the controller tells."""
+    kept = {name: part for name, part in definition.items() if name != "x-kubernetes-validations"}
+    return {name: _without_rules(part) for name, part in kept.items()}
+
+
+def _without_rules(part: object) -> object:
+    if isinstance(part, dict):
+        return _older(part)
+    return [_without_rules(each) for each in part] if isinstance(part, list) else part

@@ -185,7 +185,7 @@ def _service(component: str, name: str, ports: list[Tree], **spec: Tree) -> Tabl
 
 
 def _door(name: str, number: Tree) -> Table:
-    return {"name": name, "port": number, "targetPort": name}
+    return {"name": name, "port": number, "targetPort": name, "protocol": "TCP"}
 
 
 def _gateway_service() -> Table:

@@ -53,7 +53,7 @@ def variable(name: str, value: Tree) -> Table:
 
 def port(name: str, number: int) -> Table:
     """Return an entry of a container's ports."""
-    return {"name": name, "containerPort": number}
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
 def deployment(process: Process) -> Table:

@@ -92,7 +92,9 @@ def _ports(*numbers: int) -> Table:
 def _into_replicas() -> Table:
     dns: list[Tree] = [{"protocol": protocol, "port": DNS_PORT} for protocol in ("UDP", "TCP")]
     cidrs: Table = {"to": [Each("networkPolicy.cidrs", {"ipBlock": {"cidr": Item()}})]}
-    nothing = Both(Not(Has("networkPolicy.dns")), Not(Has("networkPolicy.cidrs")))
+    nothing = Both(
+        Not(Has("networkPolicy.dns")), Not(Has("networkPolicy.cidrs"))
+    )  # an empty list is not kept as it was applied
     allowed: list[Tree] = [
         When(Has("networkPolicy.dns"), {"ports": dns}),
         When(Has("networkPolicy.cidrs"), cidrs),
@@ -100,7 +102,7 @@ def _into_replicas() -> Table:
     return {
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [_from(GATEWAY, CONTROLLER)],
-        "egress": When(nothing, [], allowed),
+        "egress": When(Not(nothing), allowed),
     }
 
 

@@ -1,0 +1,87 @@
+"""toque installed in a real cluster: by kubectl and by helm, twice, anew, back, and away again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.deployed import Deployed, deployed
+from tests.cluster.place import TOQUE, Place
+from tests.cluster.served import names
+from tests.service import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+NEWER = TOQUE.replace(":1", ":2")
+
+
+@pytest.fixture
+def target(place: Place, tmp_path: Path) -> Iterator[Deployed]:
+    made = deployed(place, tmp_path)
+    yield made
+    for name in ("toque-interactive", "toque-batch"):
+        made.kubectl.tried("delete", "priorityclass", name)
+
+
+def others(lines: list[str], word: str) -> list[str]:
+    return [line for line in lines if not line.endswith(f" {word}")]
+
+
+def test_manifests_are_taken_and_a_second_apply_changes_nothing(target: Deployed) -> None:
+    target.write("fleet", image="registry.test/missing:1")
+    target.apply("--only", "definition")
+    target.place.api.until(lambda api: api.find("customresourcedefinitions", "modelpools.toque.dev"))
+    target.kubectl.run("wait", "--for=condition=established", "crd/modelpools.toque.dev", "--timeout=30s")
+    assert others(target.apply("--only", "objects"), "created") == []
+    assert target.place.api.get("modelpools", "chat")["spec"]["slots"] == 4
+    until(lambda: len(target.gateways(is_ready=False)) == 2)  # no rule of the cluster kept its Pods out
+
+    before = target.marks()
+    assert others(target.apply("--only", "objects"), "unchanged") == []
+    assert target.marks() == before
+    target.kubectl.run("delete", "-f", "-", typed=target.printed("render", "--old", "--only", "objects"))
+    target.place.api.until(lambda api: not api.list("pods"))
+
+
+def test_a_single_pod_serves_with_the_rights_it_is_given_and_leaves_its_replicas_to_the_next(target: Deployed) -> None:
+    target.write()
+    target.apply()
+    assert target.ask()[0] == 200
+    (replica,) = target.replicas()
+    budget = target.place.api.get("poddisruptionbudgets", "toque-chat")
+    assert budget["spec"]["maxUnavailable"] == 1
+
+    target.write(image=NEWER)
+    model = (
+        (target.folder / "toque.toml").read_text().replace(f'pod = {{ image = "{NEWER}"', f'pod = {{ image = "{TOQUE}"')
+    )
+    (target.folder / "toque.toml").write_text(model)
+    target.apply()
+    until(lambda: [pod["spec"]["containers"][0]["image"] for pod in target.gateways()] == [NEWER], 60)
+    assert target.ask()[0] == 200
+    assert names(target.replicas()) == {replica["metadata"]["name"]}
+
+
+def test_helm_installs_upgrades_rolls_back_and_removes(target: Deployed) -> None:
+    helm = target.helm()
+    target.write()
+    told = target.install()
+    assert "Ask it, with that key" in told
+    assert target.ask()[0] == 200
+
+    before = target.marks()
+    target.install()
+    assert target.marks() == before
+
+    target.install(image=NEWER, gateway__annotations={"example.com/note": "newer"})
+    until(lambda: [pod["spec"]["containers"][0]["image"] for pod in target.gateways()] == [NEWER], 60)
+    assert target.ask()[0] == 200
+
+    helm.run("rollback", "toque", "2")
+    until(lambda: [pod["spec"]["containers"][0]["image"] for pod in target.gateways()] == [TOQUE], 60)
+    assert target.ask()[0] == 200
+    (pod,) = target.gateways()
+    assert "example.com/note" not in pod["metadata"]["annotations"]
+
+    helm.run("uninstall", "toque")
+    target.place.api.until(lambda _: not target.gateways(is_ready=False))
+    assert not [name for name in target.marks() if "gateway" in name or "settings" in name]
