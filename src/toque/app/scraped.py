@@ -4,10 +4,11 @@ Law: opened only where the settings name an address; closed by whoever opened it
 """
 
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from toque.app.addresses import taken
@@ -39,11 +40,19 @@ async def open_scraped(
         await handler.close()
 
 
-def expose(collector: Collector) -> tuple[bytes, str]:
-    """Write all metrics of a collector in Prometheus' text form; with its content type."""
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+def expose(collector: Collector) -> Iterator[bytes]:
+    """Write the metrics of a collector in Prometheus' text form, each family when it is asked for."""
+    return (generate_latest(_Family(family)) for family in collector.collect())
+
+
+class _Family(Collector):
+    """One family as a collector of its own."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
 
 
 def _taken(address: socket.socket, error: OSError) -> ConfigError:

@@ -4,7 +4,7 @@ Law: it only reads, but for one thing: it has the settings read anew, from where
 routed, whatever its method: a web page must not reach it through somebody's browser (S09).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TypeAlias
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toque import __version__
+from toque.gateway.scrape import MetricsPage
 from toque.model.announcement import Reloaded
 from toque.model.errors import CallerError, ConfigError, InternalError, ToqueError
 from toque.model.service_spec import ADMIN_MARK
@@ -40,14 +41,14 @@ class AdminSources:
     """Where the answers come from; all are called on the event loop and return at once.
 
     `why` explains a request id, a ticket's number or a pool's name, and returns None when nothing is remembered of it.
-    `metrics` renders the exposition and its content type. `reload` has the settings read anew (True: and changes nothing);
+    `metrics` renders the exposition, a family a step. `reload` has the settings read anew (True: and changes nothing);
     it raises `ToqueError` for settings that cannot be used.
     """
 
     view: Callable[[], FleetView]
     status: Callable[[int], ReplicaStatus]
     why: Callable[[str], Mapping[str, object] | None]
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[], Iterator[bytes]]
     reload: Callable[[bool], Awaitable[Reloaded]]
 
 
@@ -73,8 +74,7 @@ class AdminAnswers:
 
     async def metrics(self, _request: Request) -> Response:
         """All metrics, for Prometheus."""
-        exposition, content_type = self.sources.metrics()
-        return Response(exposition, headers=_common() | {"content-type": content_type})
+        return MetricsPage(self.sources.metrics(), _common())
 
     async def pools(self, _request: Request) -> Response:
         """The fleet at this instant: budget and pools."""
