@@ -33,6 +33,7 @@ BURST_AT, BURST_S, AFTER_S = 1200.0, 300.0, 900.0
 MAXIMUM = 40
 COLD_STARTS_S = (10.0, 60.0)
 LIMIT_S = 2.0
+RECORDED = "azure-code-2023"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,7 @@ class Heat:
     """One contender's run. `enough_s` is burst to enough replicas ready, `late_until_s` to the last request that waited too long."""
 
     contender: str
-    trace: str
     cold_start_s: float
-    seed: int
     enough_s: float
     late_until_s: float
     late: int
@@ -99,17 +98,35 @@ class Stopwatch:
 
 
 def race(*, quick: bool) -> Sequence[Mapping[str, object]]:
-    """Run all heats: one row a trace, cold start and contender."""
+    """Run all heats over the burst: one row a cold start and contender, medians over the draws and the spread."""
     cold_starts = COLD_STARTS_S[:1] if quick else COLD_STARTS_S
-    names = range(len(CONTENDERS))
-    seeds = range(1 if quick else 3)
     enough = enough_for_burst()
-    work = [(number, cold_start_s, seed, enough) for number, cold_start_s, seed in product(names, cold_starts, seeds)]
-    recorded = [] if quick else [(number, cold_start_s) for number, cold_start_s in product(names, cold_starts)]
+    work = [
+        (number, cold_start_s, seed, enough)
+        for cold_start_s, number, seed in product(cold_starts, range(len(CONTENDERS)), range(1 if quick else 3))
+    ]
     with ProcessPoolExecutor(2) as pool:
-        heats = list(pool.map(_burst, work, chunksize=2))
-        days = list(pool.map(_recorded, recorded))
-    return [*_rows(heats), *_rows(days)]
+        heats = list(pool.map(_burst, work))
+    rows = []
+    for (cold_start_s, contender), found in _by_contender(heats).items():
+        times: Mapping[str, object] = {
+            "enough_s": _spread([heat.enough_s for heat in found]),
+            "late_until_s": _spread([heat.late_until_s for heat in found]),
+        }
+        rows.append({"cold_start_s": cold_start_s, "contender": contender, **times, **_costs(found)})
+    return rows
+
+
+def recorded() -> Sequence[Mapping[str, object]]:
+    """Run all heats over an hour of recorded traffic, whose bursts come when they come."""
+    work = list(product(COLD_STARTS_S, range(len(CONTENDERS))))
+    with ProcessPoolExecutor(2) as pool:
+        heats = list(pool.map(_recorded, work))
+    found = _by_contender(heats).items()
+    return [
+        {"cold_start_s": cold_start_s, "contender": contender, **_costs(heats)}
+        for (cold_start_s, contender), heats in found
+    ]
 
 
 def enough_for_burst() -> int:
@@ -129,19 +146,15 @@ def bursting(seed: int) -> list[Arrival]:
 
 def _burst(work: tuple[int, float, int, int]) -> Heat:
     number, cold_start_s, seed, enough = work
-    return _heat(CONTENDERS[number], ("burst x10", bursting(seed)), cold_start_s, seed, enough)
+    return _heat(CONTENDERS[number], bursting(seed), cold_start_s, seed, enough)
 
 
-def _recorded(work: tuple[int, float]) -> Heat:
-    number, cold_start_s = work
-    arrivals = list(find_workload("azure-code-2023").start())
-    return _heat(CONTENDERS[number], ("azure-code-2023", arrivals), cold_start_s, 0, UNBOUNDED)
+def _recorded(work: tuple[float, int]) -> Heat:
+    cold_start_s, number = work
+    return _heat(CONTENDERS[number], list(find_workload(RECORDED).start()), cold_start_s, 0, UNBOUNDED)
 
 
-def _heat(
-    contender: Contender, trace: tuple[str, Sequence[Arrival]], cold_start_s: float, seed: int, enough: int
-) -> Heat:
-    name, arrivals = trace
+def _heat(contender: Contender, arrivals: Sequence[Arrival], cold_start_s: float, seed: int, enough: int) -> Heat:
     start: Callable[[], Iterator[Arrival]] = lambda: iter(arrivals)  # noqa: E731 - a closure with a type
     question = Question(start, PROFILE, constant(cold_start_s), Sizes(2, 1, MAXIMUM), seed=seed)
     policies = {**POLICIES, contender.name: contender.make(seed)}
@@ -151,9 +164,7 @@ def _heat(
     measures = row.measures
     return Heat(
         contender.name,
-        name,
         cold_start_s,
-        seed,
         watch.enough_at - BURST_AT,
         watch.last_late_at - BURST_AT,
         measures.misses,
@@ -175,22 +186,13 @@ def _pool(question: Question, contender: Contender) -> PoolSpec:
     return replace(pool, replicas=wide)
 
 
-def _rows(heats: Sequence[Heat]) -> list[Mapping[str, object]]:
-    """One row a trace, cold start and contender: medians over the seeds, and the spread."""
-    keys = list(dict.fromkeys((heat.trace, heat.cold_start_s, heat.contender) for heat in heats))
-    return [
-        _row([heat for heat in heats if (heat.trace, heat.cold_start_s, heat.contender) == key], key) for key in keys
-    ]
+def _by_contender(heats: Sequence[Heat]) -> Mapping[tuple[float, str], Sequence[Heat]]:
+    keys = dict.fromkeys((heat.cold_start_s, heat.contender) for heat in heats)
+    return {key: [heat for heat in heats if (heat.cold_start_s, heat.contender) == key] for key in keys}
 
 
-def _row(heats: Sequence[Heat], key: tuple[str, float, str]) -> Mapping[str, object]:
-    trace, cold_start_s, contender = key
+def _costs(heats: Sequence[Heat]) -> Mapping[str, object]:
     return {
-        "trace": trace,
-        "cold_start_s": cold_start_s,
-        "contender": contender,
-        "enough_s": _spread([heat.enough_s for heat in heats]),
-        "late_until_s": _spread([heat.late_until_s for heat in heats]),
         "late_percent": _spread([100 * heat.late / heat.requests for heat in heats]),
         "replica_hours": _spread([heat.replica_hours for heat in heats]),
     }
