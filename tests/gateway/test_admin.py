@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import pytest
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -66,7 +65,7 @@ async def door() -> AsyncIterator[Door]:
         view=lambda: _FLEET,
         status=lambda replica_id: ReplicaStatus(pid=4000 + replica_id, memory_bytes=2048),
         why=_why,
-        metrics=lambda: iter([b"toque_up 1\n"]),
+        metrics=lambda: (iter([b"toque_up 1\n"]), "text/plain; version=1.0.0"),
         reload=_reload,
     )
     handler = AsgiHandler(admin_app(sources))
@@ -92,7 +91,7 @@ async def test_a_replica_is_told_with_its_process_and_age(door: Door) -> None:
 
 async def test_metrics_keep_the_content_type_of_their_format(door: Door) -> None:
     status, headers, body = await door.ask("/metrics")
-    assert (status, headers["content-type"], body) == (200, CONTENT_TYPE_LATEST, b"toque_up 1\n")
+    assert (status, headers["content-type"], body) == (200, "text/plain; version=1.0.0", b"toque_up 1\n")
 
 
 @pytest.mark.parametrize("path", ["/admin/v1/why/org/chat", "/admin/v1/why/org%2Fchat"])
@@ -192,7 +191,7 @@ async def test_a_big_page_lets_others_have_their_turn_between_two_families() -> 
             rendered.append(number)
             yield b"x" * TURN_BYTES
 
-    handler = AsgiHandler(scrape_app(families, lambda: True))
+    handler = AsgiHandler(scrape_app(lambda: (families(), "text/plain"), lambda: True))
     server = await serve(("127.0.0.1", 0), handler, LimitSpec())
     seen: list[int] = []
     asking = asyncio.create_task(Door(server.port).ask("/metrics"))
@@ -207,7 +206,9 @@ async def test_a_big_page_lets_others_have_their_turn_between_two_families() -> 
 
 async def test_what_other_machines_may_ask_is_metrics_and_probes_and_nothing_else() -> None:
     is_ready = [True]
-    handler = AsgiHandler(scrape_app(lambda: iter([b"toque_up 1\n"]), lambda: is_ready[0]))
+    handler = AsgiHandler(
+        scrape_app(lambda: (iter([b"toque_up 1\n"]), "text/plain; version=1.0.0"), lambda: is_ready[0])
+    )
     server = await serve(("127.0.0.1", 0), handler, LimitSpec())
     door = Door(server.port)
     try:

@@ -7,12 +7,12 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from toque.app.addresses import taken
-from toque.gateway.scrape import scrape_app
+from toque.gateway.scrape import Exposition, scrape_app
 from toque.model.errors import ConfigError
 from toque.model.service_spec import LimitSpec
 from toque.wire.asgi import AsgiHandler
@@ -40,9 +40,9 @@ async def open_scraped(
         await handler.close()
 
 
-def expose(collector: Collector) -> Iterator[bytes]:
-    """Write the metrics of a collector in Prometheus' text form, each family when it is asked for."""
-    return (generate_latest(_Family(family)) for family in collector.collect())
+def expose(collector: Collector) -> Exposition:
+    """Write the metrics of a collector in Prometheus' text form."""
+    return (generate_latest(_Family(family)) for family in collector.collect()), CONTENT_TYPE_LATEST
 
 
 class _Family(Collector):

@@ -4,7 +4,7 @@ Law: it only reads, but for one thing: it has the settings read anew, from where
 routed, whatever its method: a web page must not reach it through somebody's browser (S09).
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TypeAlias
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toque import __version__
-from toque.gateway.scrape import MetricsPage
+from toque.gateway.scrape import Exposition, MetricsPage
 from toque.model.announcement import Reloaded
 from toque.model.errors import CallerError, ConfigError, InternalError, ToqueError
 from toque.model.service_spec import ADMIN_MARK
@@ -41,14 +41,14 @@ class AdminSources:
     """Where the answers come from; all are called on the event loop and return at once.
 
     `why` explains a request id, a ticket's number or a pool's name, and returns None when nothing is remembered of it.
-    `metrics` renders the exposition, a family a step. `reload` has the settings read anew (True: and changes nothing);
+    `metrics` renders a family a step. `reload` has the settings read anew (True: and changes nothing);
     it raises `ToqueError` for settings that cannot be used.
     """
 
     view: Callable[[], FleetView]
     status: Callable[[int], ReplicaStatus]
     why: Callable[[str], Mapping[str, object] | None]
-    metrics: Callable[[], Iterator[bytes]]
+    metrics: Callable[[], Exposition]
     reload: Callable[[bool], Awaitable[Reloaded]]
 
 

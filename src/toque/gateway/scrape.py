@@ -5,8 +5,8 @@ Law: three fixed answers and nothing else; no model's, key's or address's conten
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import TypeAlias
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -17,12 +17,16 @@ _PLAIN = "text/plain"
 TURN_BYTES = 32 * 2**10
 """A page of a few models is one piece."""
 
+Exposition: TypeAlias = tuple[Iterator[bytes], str]
+"""Metrics, a family a piece, each rendered when it is asked for; and their content type."""
+
 
 class MetricsPage(StreamingResponse):
     """A page of metrics. Requests have their turn between two families: all of a thousand pools at once take a quarter of a second."""
 
-    def __init__(self, families: Iterator[bytes], headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(_in_turns(families), headers={**(headers or {}), "content-type": CONTENT_TYPE_LATEST})
+    def __init__(self, exposition: Exposition, headers: Mapping[str, str] | None = None) -> None:
+        families, content_type = exposition
+        super().__init__(_in_turns(families), headers={**(headers or {}), "content-type": content_type})
 
 
 async def _in_turns(families: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -36,7 +40,7 @@ async def _in_turns(families: Iterator[bytes]) -> AsyncIterator[bytes]:
     yield page
 
 
-def scrape_app(metrics: Callable[[], Iterator[bytes]], is_ready: Callable[[], bool]) -> ASGIApp:
+def scrape_app(metrics: Callable[[], Exposition], is_ready: Callable[[], bool]) -> ASGIApp:
     """Make the ASGI application. Both are called on the event loop and return at once; `metrics` renders a family a step."""
 
     async def scrape(_request: Request) -> Response:
