@@ -22,7 +22,7 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 
 def _pins(name: str) -> dict[str, str]:
-    lines = (ROOT / "requirements" / name).read_text("utf-8").splitlines()
+    lines = (ROOT / name).read_text("utf-8").splitlines()
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", "\n".join(lines), re.MULTILINE))
 
 
@@ -43,16 +43,31 @@ def test_no_file_is_large() -> None:
     hold("file-size", (path.relative_to(ROOT).as_posix() for path in large))
 
 
-@pytest.mark.parametrize("name", ["serve.txt", "dev.txt"])
+IMAGES = "src/toque/images"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["requirements/serve.txt", "requirements/dev.txt", f"{IMAGES}/requirements.txt", f"{IMAGES}/service.txt"],
+)
 def test_requirements_are_exact_pins_with_hashes_and_nothing_else(name: str) -> None:
-    lines = (ROOT / "requirements" / name).read_text("utf-8").replace("\\\n", " ").splitlines()
+    lines = (ROOT / name).read_text("utf-8").replace("\\\n", " ").splitlines()
     pin = re.compile(r"[a-z0-9-]+==\S+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+")
     assert [line for line in lines if not pin.fullmatch(line.strip())] == []
 
 
 def test_what_serves_is_what_is_tested() -> None:
-    serve, dev = _pins("serve.txt"), _pins("dev.txt")
-    assert {name: dev.get(name) for name in serve} == serve
+    dev = _pins("requirements/dev.txt")
+    for place in ("requirements/serve.txt", f"{IMAGES}/requirements.txt", f"{IMAGES}/service.txt"):
+        pins = _pins(place)
+        assert {name: dev.get(name) for name in pins} == pins
+
+
+def test_the_image_of_toque_has_what_every_extra_asks_for() -> None:
+    project = _project()["project"]
+    assert isinstance(project, dict)
+    asked = {re.split(r"[^a-z-]", text)[0] for extra in project["optional-dependencies"].values() for text in extra}
+    assert asked <= _pins(f"{IMAGES}/service.txt").keys()
 
 
 def test_the_core_needs_few_packages_and_every_one_of_them_is_used() -> None:

@@ -23,6 +23,8 @@ from toque.model.endpoint import Endpoint
 
 TOOLS = ("buildah", "mmdebstrap", "podman", "runc")
 SETTINGS = '[models.chat]\nsource = "embedded"\nslots = 4\nthreads = 1\n'
+LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+"""Lower than this machine's own, which a container's runtime may not raise."""
 READY_S = 60.0
 BUILD_S = 400.0
 SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
@@ -89,8 +91,7 @@ def container(folder: Path) -> Iterator[Replica]:
     """Run a replica as strictly as can be: nobody, no privilege, a root that is read-only; yield it when it is healthy."""
     secret, port, name = secrets.token_urlsafe(24), free_port(), f"toque-test-{secrets.token_hex(4)}"
     strict = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "host"]
-    limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
-    words = ["run", "--rm", "--name", name, *strict, *limits, "--env", "TOQUE_REPLICA_SECRET", "localhost/toque-chat"]
+    words = ["run", "--rm", "--name", name, *strict, *LIMITS, "--env", "TOQUE_REPLICA_SECRET", "localhost/toque-chat"]
     command = ["replica", "chat", "--listen", f"127.0.0.1:{port}"]
     process = subprocess.Popen(
         [*podman(folder), *words, *command],

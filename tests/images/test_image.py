@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.images.building import TOOLS, Image, build, free_port, need, place, wait_until_healthy
+from tests.images.building import LIMITS, TOOLS, Image, build, free_port, need, place, podman, wait_until_healthy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -64,6 +64,15 @@ def test_toque_itself_is_an_image_too_and_any_registry_takes_it() -> None:
             manifest = json.loads(answer.read())
         with urlopen(f"http://{host}/v2/toque/blobs/{manifest['config']['digest']}", timeout=5) as answer:
             assert json.loads(answer.read())["config"]["Cmd"] == ["up"]
+        alone = ("--rm", "--network", "none", *LIMITS, "--entrypoint", "python3.11", "localhost/toque")
+        look = "import grpc, kopf, lightkube, psycopg, toque; print('all of it')"
+        told = subprocess.run(
+            [*podman(folder), "run", *alone, "-P", "-c", look],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.stdout == "all of it\n", told.stderr
 
 
 @contextmanager

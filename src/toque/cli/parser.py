@@ -79,6 +79,11 @@ VERBS: Mapping[str, Entry] = {
         "say whether `toque up` would work here, and what to do if not",
         ("toque check", "toque check --config prod.toml", "toque check --json"),
     ),
+    "ready": Entry(
+        "toque.cli.ready",
+        "ask a service whether it takes requests, or wait until it does",
+        ("toque ready", "toque ready http://127.0.0.1:8080 --within 60"),
+    ),
     "reload": Entry(
         "toque.cli.reload",
         "have the running service read its settings anew, and show what changes",

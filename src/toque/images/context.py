@@ -26,7 +26,7 @@ def lay_out(order: ImageOrder, folder: Path) -> None:
         (folder / name).mkdir()
     if order.base.suite:
         make_root(order.base, order.apt_sources, order.epoch_s, folder / "base.tar")
-    install(order.base, order.requirements, folder / "packages")
+    install(order, folder / "packages")
     shutil.rmtree(folder / "packages" / "bin", ignore_errors=True)  # scripts that name an interpreter of this machine
     shutil.copytree(Path(toque.__file__).parent, folder / "code" / "toque", ignore=_CACHES)
     for path in order.code:

@@ -7,20 +7,22 @@ import platform
 import sys
 from pathlib import Path
 
-from toque.images.order import Base
+from toque.images.order import ImageOrder
 from toque.images.tools import run
 
-PINS = Path(__file__).with_name("requirements.txt")
-"""Written by `./dev pin`: what toque needs to run, with hashes."""
+REPLICA_PINS = Path(__file__).with_name("requirements.txt")
+SERVICE_PINS = Path(__file__).with_name("service.txt")
+"""Written by `./dev pin`, with hashes: what a replica needs to run; what toque itself needs wherever it may serve, in a cluster too."""
 GLIBC_MINOR_MIN = 17
 """The oldest that wheels are made for today (manylinux2014)."""
 
 
-def install(base: Base, requirements: Path | None, target: Path) -> None:
+def install(order: ImageOrder, target: Path) -> None:
     """Put the packages into the folder `target`. Raises `ConfigError` when pip cannot."""
+    base = order.base
     machine = platform.machine()
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(base.glibc_minor, GLIBC_MINOR_MIN - 1, -1)]
-    for pins in (PINS, requirements):
+    for pins in (SERVICE_PINS if order.model is None else REPLICA_PINS, order.requirements):
         if pins is not None:
             _install(pins, base.python, [*platforms, f"manylinux2014_{machine}"], target)
 
