@@ -38,17 +38,26 @@ RECORDED = "azure-code-2023"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A name for the table and, by seed, what decides. `averages_s` are its stable and burst window; `is_own`: toque's guard holds."""
+    """A name for the table and, by seed, what decides. `averages_s` are its stable and burst window; `is_own`: toque's guard holds, with this
+    delay before replicas go."""
 
     name: str
     make: Callable[[int], Make]
     averages_s: tuple[float, float]
     is_own: bool = False
+    down_delay_s: float = 60.0
 
 
 CONTENDERS = (
     Contender("toque, queue_wait", lambda seed: POLICIES["queue_wait"], (60.0, 6.0), is_own=True),
     Contender("toque, concurrency", lambda seed: POLICIES["concurrency"], (60.0, 6.0), is_own=True),
+    Contender(
+        "toque, queue_wait, scale_down_delay_s = 300",
+        lambda seed: POLICIES["queue_wait"],
+        (60.0, 6.0),
+        is_own=True,
+        down_delay_s=300.0,
+    ),
     Contender("queue_wait, carried out by an HPA", partial(by_hpa, POLICIES["queue_wait"]), (60.0, 6.0)),
     Contender("concurrency, carried out by an HPA", partial(by_hpa, POLICIES["concurrency"]), (60.0, 6.0)),
     Contender("HPA rule, sees at once", lambda seed: POLICIES["hpa"], (15.0, 1.0)),
@@ -179,7 +188,7 @@ def _pool(question: Question, contender: Contender) -> PoolSpec:
     stable_s, burst_s = contender.averages_s
     pool = replace(pool, scaling=replace(pool.scaling, stable_window_s=stable_s, burst_window_s=burst_s))
     if contender.is_own:
-        return pool
+        return replace(pool, replicas=replace(pool.replicas, scale_down_delay_s=contender.down_delay_s))
     wide = replace(
         pool.replicas, scale_down_delay_s=0.0, idle_to_zero_s=0.0, step_up_max=UNBOUNDED, step_down_max=UNBOUNDED
     )

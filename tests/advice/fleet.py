@@ -18,8 +18,9 @@ def wants(
 class Kitchen:
     """Its view is what a story sets."""
 
-    def __init__(self, *pools: PoolView) -> None:
+    def __init__(self, *pools: PoolView, leader: str = "") -> None:
         self.pools = pools
+        self.leader = leader
 
     def view(self) -> FleetView:
-        return FleetView(0.0, False, Resources(), Resources(), self.pools)
+        return FleetView(0.0, False, Resources(), Resources(), self.pools, leader=self.leader)

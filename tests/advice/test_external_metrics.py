@@ -20,8 +20,12 @@ Ask = Callable[..., Awaitable[tuple[int, Any]]]
 
 
 @pytest.fixture
-async def ask() -> AsyncIterator[Ask]:
-    kitchen = Kitchen(wants("chat", 3, in_flight=4, waiting=2), wants("org/code", 9), wants("kept", 0, minimum=1))
+def kitchen() -> Kitchen:
+    return Kitchen(wants("chat", 3, in_flight=4, waiting=2), wants("org/code", 9), wants("kept", 0, minimum=1))
+
+
+@pytest.fixture
+async def ask(kitchen: Kitchen) -> AsyncIterator[Ask]:
     handler = AsgiHandler(external_metrics_app(kitchen.view, lambda: 1_800_000_000.0))
     server = await serve(("127.0.0.1", 0), handler, LimitSpec())
 
@@ -94,6 +98,13 @@ async def test_whatever_else_is_asked_is_refused_in_the_words_of_kubernetes(
     code, answer = await ask(path)
     assert (code, answer["kind"], answer["status"], answer["code"]) == (status, "Status", "Failure", status)
     assert told in answer["message"]
+
+
+async def test_a_controller_that_does_not_lead_says_who_does(kitchen: Kitchen, ask: Ask) -> None:
+    kitchen.pools, kitchen.leader = (), "b leads; a answers here, and stands ready"
+    status, answer = await ask(_metric("toque_desired_replicas", "pool=chat"))
+    assert (status, answer["reason"], answer["message"]) == (503, "ServiceUnavailable", kitchen.leader)
+    assert (await ask(f"{GROUP}/v1beta1"))[0] == 200, "whether the API is there is no question of who leads"
 
 
 async def test_nothing_can_be_written(ask: Ask) -> None:

@@ -44,7 +44,7 @@ KITCHEN = Kitchen()
 
 @pytest.fixture
 async def scaler() -> AsyncIterator[KedaScaler]:
-    KITCHEN.pools = (wants("chat", 0),)
+    KITCHEN.pools, KITCHEN.leader = (wants("chat", 0),), ""
     made = KedaScaler(KITCHEN.view, streams_max=1)
     yield made
     await made.close()
@@ -101,6 +101,13 @@ async def test_metadata_that_names_no_pool_of_ours_is_told_what_to_write(
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await method(_object(**metadata))
         assert (refused.value.code(), refused.value.details()) == (code, told)
+
+
+async def test_a_controller_that_does_not_lead_says_who_does(keda: Keda) -> None:
+    KITCHEN.pools, KITCHEN.leader = (), "b leads; a answers here"
+    with pytest.raises(grpc.aio.AioRpcError, match="b leads") as refused:
+        await keda.is_active(_object(pool="chat"))
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_metric_that_is_not_ours_is_not_found(keda: Keda) -> None:

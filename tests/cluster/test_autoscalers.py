@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.advised import METRICS, Door, asked, autoscale, autoscaler, door
+from tests.cluster.controlled import controlled, pool
 from tests.cluster.place import Place
 from tests.cluster.rig import RefusedError
 from tests.service import Service, Stream, serving, until
@@ -97,3 +98,43 @@ def test_an_hpa_carries_the_decision_out_and_toque_leaves_its_own_number_alone(t
         status = autoscaler(place.api, "twin")
         assert status["desiredReplicas"] == 1
         assert any(each["type"] == "ScalingActive" and each["status"] == "True" for each in status["conditions"])
+
+
+def test_an_hpa_scales_a_model_pool_by_toques_own_decision_and_nobody_fights(tmp_path: Path, place: Place) -> None:
+    wants = {"policy": "fixed", "target": 3, "intervalS": 0.5}
+    with (
+        controlled(place, tmp_path) as here,
+        door(place, tmp_path) as opened,
+        here.controller(settings=opened.settings) as controller,
+    ):
+        place.api.until(lambda api: _is_available(api.call("GET", _API_SERVICE)))
+        here.apply(pool(warm=1, maximum=5, scaling=wants))
+        here.ready(3)
+        assert asked(place.api, "toque_desired_replicas") == 3
+        autoscale(place.api, {"apiVersion": "toque.dev/v1alpha1", "kind": "ModelPool", "name": "chat"}, maximum=4)
+        until(lambda: _condition(place, "ScalingActive") == ("False", "ScalingDisabled"))
+        assert _target(place) == 0, "as long as toque decides, an HPA rests"
+        here.kubectl("scale", "mp", "chat", "--replicas=1")
+        until(lambda: _target(place) == 3)
+        here.kubectl("patch", "mp", "chat", "--type=merge", "-p", '{"spec":{"scaling":{"target":2}}}')
+        until(lambda: _target(place) == 2)
+        here.ready(2)
+        status = autoscaler(place.api, "chat")
+        assert (status["currentReplicas"], status["desiredReplicas"]) == (2, 2)
+        assert controller.pool()["target"] == 2
+        here.apply(pool(warm=1, maximum=5, scaling={**wants, "target": 5}))
+        until(lambda: _target(place) == 4)
+        here.ready(4)
+        assert controller.pool()["decision"]["desired"]["replicas"] == 5, "toque would have five; the HPA may have four"
+        here.kubectl("scale", "mp", "chat", "--replicas=0")
+        here.ready(5)
+        assert _target(place) == 0, "given back, and it stays so"
+
+
+def _condition(place: Place, kind: str) -> tuple[str, str]:
+    conditions = autoscaler(place.api, "chat").get("conditions") or []
+    return next(((each["status"], each["reason"]) for each in conditions if each["type"] == kind), ("", ""))
+
+
+def _target(place: Place) -> int:
+    return int(place.api.get("modelpools", "chat")["spec"]["replicas"].get("target", 0))

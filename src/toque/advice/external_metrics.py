@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from toque.advice.kinds import DESIRED, GROUP, GROUP_VERSION, answered, group, refused, resources, values
+from toque.advice.kinds import DESIRED, GROUP, GROUP_VERSION, answered, group, is_idle, refused, resources, values
 from toque.advice.selector import chosen, label_of
 from toque.model.view import FleetView, PoolView
 
@@ -50,7 +50,7 @@ def external_metrics_app(view: Callable[[], FleetView], wall_clock: Callable[[],
 
 
 def _answer(metric: str, selector: str, view: FleetView, now: float) -> Response:
-    """1. no such metric; 2. a selector that cannot be understood; 3. one that names a pool that is not there; 4. values."""
+    """1. no such metric; 2. a selector that cannot be understood; 3. somebody else leads; 4. it names a pool that is not there; 5. values."""
     value_of = METRICS.get(metric)
     if value_of is None:  # 1
         return refused(404, "NotFound", f"There is no metric {metric!r}; there is {', '.join(METRICS)}.")
@@ -58,11 +58,13 @@ def _answer(metric: str, selector: str, view: FleetView, now: float) -> Response
         wanted = chosen(selector)
     except ValueError as error:  # 2
         return refused(400, "BadRequest", str(error))
+    if is_idle(view):  # 3
+        return refused(503, "ServiceUnavailable", view.leader)
     found = {pool.name: value_of(pool) for pool in view.pools if wanted is None or wanted & _names(pool)}
-    if wanted and len(found) < len(wanted):  # 3
+    if wanted and len(found) < len(wanted):  # 4
         known = ", ".join(pool.name for pool in view.pools)
         return refused(404, "NotFound", f"There is no pool {' or '.join(sorted(wanted))}; there is {known}.")
-    return answered(values(metric, found, now))  # 4
+    return answered(values(metric, found, now))  # 5
 
 
 def _names(pool: PoolView) -> set[str]:

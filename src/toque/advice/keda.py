@@ -20,7 +20,7 @@ from toque.advice.external_scaler import (
     MetricValue,
     ScaledObjectRef,
 )
-from toque.advice.kinds import DESIRED
+from toque.advice.kinds import DESIRED, is_idle
 from toque.advice.selector import LABEL
 from toque.model.view import FleetView, PoolView
 
@@ -109,10 +109,13 @@ class KedaScaler:
         return GetMetricsResponse(metricValues=[value])
 
     async def _pool(self, ref: Any, context: Any) -> PoolView:
-        """Find the pool of a ScaledObject, or abort the call and say what to write."""
+        """Find the pool of a ScaledObject, or abort the call and say what to write, or who leads."""
         metadata: Mapping[str, str] = ref.scalerMetadata
         name = metadata.get(LABEL, "")
-        pools = {pool.name: pool for pool in self._view().pools}
+        view = self._view()
+        if is_idle(view):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, view.leader)
+        pools = {pool.name: pool for pool in view.pools}
         known = ", ".join(pools)
         if not name:
             told = f"Write {LABEL}: NAME into the trigger's metadata; there is {known}."

@@ -10,6 +10,8 @@ from typing import TypeAlias
 import msgspec
 from starlette.responses import Response
 
+from toque.model.view import FleetView
+
 Object: TypeAlias = Mapping[str, object]
 
 GROUP, VERSION = "external.metrics.k8s.io", "v1beta1"
@@ -17,6 +19,11 @@ GROUP_VERSION = f"{GROUP}/{VERSION}"
 DESIRED = "toque_desired_replicas"
 """The metric of the decision, under the name that Prometheus sees."""
 _LIST = "ExternalMetricValueList"
+
+
+def is_idle(view: FleetView) -> bool:
+    """Whether this controller decides nothing, for another one leads, or there is nothing to decide: it cannot say what is wanted."""
+    return bool(view.leader) and not view.pools
 
 
 def answered(content: Object) -> Response:

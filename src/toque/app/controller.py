@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import uvloop
 
 from toque.app.addresses import OFF, take, taken, url_of
+from toque.app.advice import open_advice
 from toque.app.lineup import Announce
 from toque.app.reign import Reign
 from toque.app.scraped import expose, open_scraped
@@ -64,6 +65,7 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         collector = ToqueCollector(Metrics(), reign.view)
         port = await stack.enter_async_context(_open_admin(admin, spec, reign, collector))
         await stack.enter_async_context(open_scraped(metrics, collector, lambda: reign.is_well))
+        await stack.enter_async_context(open_advice(spec.advice, reign))
         reign.open()
         candidate.open()
         announce(StandsReady(name, url_of(spec.admin_listen, port) if port else ""))

@@ -49,6 +49,7 @@ class Reign:
         self._task: asyncio.Task[None] | None = None
         self._rule: asyncio.Task[None] | None = None
         self._scribe: Scribe | None = None
+        self._decided: list[Callable[[], None]] = []
         self.fleet: OpenFleet | None = None
         self.trouble = ""
 
@@ -76,6 +77,10 @@ class Reign:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def announce(self, decided: Callable[[], None]) -> None:
+        """Learn whom to tell that there is a new decision, or that we decide no more."""
+        self._decided.append(decided)
 
     # ---- what people see
 
@@ -158,6 +163,8 @@ class Reign:
 
         async with open_fleet(roll.agree(), self._hear, owner) as fleet:
             self.fleet = fleet
+            for decided in self._decided:
+                fleet.controller.announce(decided)
             try:
                 for entry in roll.entries.values():
                     if entry.good is not None and entry.desired:
@@ -165,6 +172,8 @@ class Reign:
                 yield fleet
             finally:
                 self.fleet = None
+                for decided in self._decided:
+                    decided()
 
     async def _all(self, pools: ModelPools) -> list[Mapping[str, object]]:
         try:
