@@ -13,7 +13,9 @@ from toque.core.appeal import Appeals
 from toque.core.budget import Budget
 from toque.core.fallback import Fallback
 from toque.core.gate import Gate
+from toque.core.given import heed
 from toque.core.journey import Journey
+from toque.core.lending import Lending
 from toque.core.pool import Pool
 from toque.core.revision import needs_new_replicas, without_future
 from toque.core.roster import Roster
@@ -23,7 +25,8 @@ from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.shortage import Shortage
 from toque.core.spending import Spending
 from toque.core.supply import Supply
-from toque.model.cluster import ReplicaDelayed, ReplicasAdopted
+from toque.core.tidings import tell
+from toque.model.cluster import FromController, FromGateways, ReplicasAdopted
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -36,13 +39,6 @@ from toque.model.messages import (
     PressureMeasured,
     Refuse,
     ReplicaEvent,
-    ReplicaFailed,
-    ReplicaHealthy,
-    ReplicaLoaded,
-    ReplicaReady,
-    ReplicaSpawned,
-    ReplicaStopped,
-    ReplicaUnreachable,
     SpecChanged,
     Woke,
 )
@@ -75,6 +71,8 @@ class Fleet:
         self._shortage = Shortage(self.pools, self.budget, self._note)
         self.short = self._shortage.short
         """Pools that lack room, longest first."""
+        self.lending = Lending(self.pools, self._owners, self._settle, self._wake_by)
+        self._dirty = self.lending.dirty
         self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
             self._open(pool, now)
@@ -98,12 +96,12 @@ class Fleet:
                 self._began(event)
             case DrainOrdered() | PressureMeasured():
                 self.gate.hear(event, now, out)
-            case SpecChanged() | ReplicasAdopted():
-                self._obey(event, now, out)
             case _:
-                self._replica_event(event, now, out)
+                self._told(event, now, out)
         if self._pending:
             self._fallback.hear(now, out)
+        if self._dirty:
+            self.lending.settle(now, out)
         return out
 
     def next_wake(self) -> float:
@@ -165,40 +163,37 @@ class Fleet:
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
+    def _told(
+        self,
+        event: ReplicaEvent | ReplicasAdopted | FromController | FromGateways | SpecChanged,
+        now: float,
+        out: list[Effect],
+    ) -> None:
+        """Take a word of drivers, of a controller, of gateways or of whoever sets it up."""
+        if isinstance(event, FromGateways):
+            self.lending.hear(event, now, out)
+        elif isinstance(event, FromController):
+            pool = heed(event, self._owners, self.pools, now, out)
+            if pool is not None:
+                self._note(pool)
+        elif isinstance(event, ReplicasAdopted):
+            self._adopted(event, now, out)
+        elif isinstance(event, SpecChanged):
+            self._spec_changed(event, now, out)
+        else:
+            self._replica_event(event, now, out)
+
     def _replica_event(self, event: ReplicaEvent, now: float, out: list[Effect]) -> None:
         pool = self._owners.get(event.replica_id)
         if pool is None:  # a late word about a replica that is gone
             return
-        replica = pool.supply.roster.replicas[event.replica_id]
-        match event:
-            case ReplicaSpawned() | ReplicaLoaded() | ReplicaDelayed():
-                pool.supply.roster.advance(replica, event, now)
-            case ReplicaReady():
-                pool.replica_ready(replica, event, now)
-            case ReplicaHealthy():
-                pool.supply.cleared(replica, now, out)
-            case ReplicaUnreachable():
-                pool.trust.unreachable(replica, event.reason, now, out)
-            case ReplicaFailed():
-                del self._owners[replica.id]
-                pool.replica_failed(replica, event, now, out)
-            case ReplicaStopped():
-                del self._owners[replica.id]
-                pool.gone(replica)
-            case _:
-                assert_never(event)
+        if tell(pool, pool.supply.roster.replicas[event.replica_id], event, now, out):
+            del self._owners[event.replica_id]
         self._shortage.offer(now, out)
         pool.scaler.rouse(now)
         pool.restock(now, out)
         self._settle(pool, now, out)
         self._forget_if_gone(pool)
-
-    def _obey(self, event: SpecChanged | ReplicasAdopted, now: float, out: list[Effect]) -> None:
-        """Take what is said from outside about the whole of pools."""
-        if isinstance(event, SpecChanged):
-            self._spec_changed(event, now, out)
-        else:
-            self._adopted(event, now, out)
 
     def _adopted(self, event: ReplicasAdopted, now: float, out: list[Effect]) -> None:
         """Want as many replicas as a predecessor had, until the policy says otherwise; nobody wants fewer for a change of leader."""
@@ -252,9 +247,10 @@ class Fleet:
     def _forget_if_gone(self, pool: Pool) -> None:
         """Strike a pool that is leaving and has neither replicas nor requests left."""
         name = pool.spec.name
-        if name in self.leaving and not pool.supply.roster.replicas and not pool.scaler.demand:
+        if name in self.leaving and not pool.supply.roster.replicas and not pool.scaler.own_demand:
             del self.pools[name]
             self.short.pop(name, None)
+            self.lending.close(name)
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
@@ -263,12 +259,17 @@ class Fleet:
             if pool.next_wake() <= now:
                 pool.wake(now, out)
                 self._settle(pool, now, out)
-        self._wake_at = min((pool.next_wake() for pool in self.pools.values()), default=inf)
+        self.lending.wake(now)
+        self._wake_at = min((pool.next_wake() for pool in self.pools.values()), default=self.lending.next_at())
+        self._wake_by(self.lending.next_at())
 
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """After the replicas of a pool changed, or what it wants: whoever lacks room may now get it."""
         self._note(pool)
         self._shortage.relieve(now, out)
+
+    def _wake_by(self, at: float) -> None:
+        self._wake_at = min(self._wake_at, at)
 
     def _note(self, pool: Pool) -> None:
         """Remember a pool's next instant, and whether it lacks room."""
@@ -282,6 +283,8 @@ class Fleet:
         scaler = Scaler(spec, self._policies[spec.scaling.policy](spec), now)
         pool = Pool(spec, supply, scaler, self.journeys, self._appeals)
         self.pools[spec.name] = self._doors[spec.name] = pool
+        if self.spec.lends:
+            self.lending.open(pool)
         return pool
 
     def _enter_replica(self, name: str) -> int:

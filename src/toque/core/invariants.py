@@ -34,6 +34,7 @@ def check_fleet(fleet: Fleet, now: float) -> None:
         )
         assert not pool.supply.shortage or pool.spec.name in fleet.short, f"{pool.spec.name} would be offered no room"
     check_budget(fleet)
+    check_lent(fleet)
     assert fleet.spending.reserved.keys() <= fleet.journeys.keys(), "money is set aside for a request that has ended"
     assert waiting <= fleet.journeys.keys(), "somebody waits whose request has ended"
 
@@ -65,7 +66,7 @@ def check_line(pool: Pool, journeys: list[Journey], in_line: set[int], now: floa
     assert not (is_free and people), "somebody waits while a slot is free"
     assert not (is_free and pool.line and pool.share.has_room()), "batch waits while it has room"
     assert not (people and pool.trust.is_outage(now)), "somebody waits while every breaker is open"
-    assert pool.scaler.demand == len(journeys), "the load window lost count"
+    assert pool.scaler.own_demand == len(journeys), "the load window lost count"
     deadline = pool.line.next_deadline()
     assert deadline <= min((min(j.give_up_at, j.due_at) for j in pool.line.waiting()), default=inf), (
         "a deadline would pass unseen"
@@ -77,7 +78,7 @@ def check_batch(pool: Pool, journeys: list[Journey], now: float) -> None:
     held = {j.ticket.id for j in journeys if j.replica_id is not None and j.ticket.service_class is ServiceClass.BATCH}
     assert pool.share.in_flight.keys() == held, "slots of batch are miscounted"
     batch = sum(j.ticket.service_class is ServiceClass.BATCH for j in journeys)
-    assert pool.scaler.batch == batch, "batch is miscounted"
+    assert pool.scaler.batch == batch + pool.scaler.elsewhere.batch, "batch is miscounted"
     if pool.line.length(ServiceClass.INTERACTIVE) and pool.share.youngest(now, spares=False):
         latest = now + pool.spec.batch.preempt_patience_s
         assert pool.placing.next_at <= latest, "people wait beside batch longer than they have patience"
@@ -100,7 +101,27 @@ def check_replicas(pool: Pool, journeys: list[Journey]) -> None:
     assert roster.in_flight == sum(r.in_flight for r in replicas), "requests in flight are miscounted"
     assert roster.slots == sum(r.slots for r in replicas if r.state in SERVING), "slots are miscounted"
     assert pool.supply.outdated.keys() <= roster.replicas.keys(), "an outdated replica is gone and not struck"
-    assert pool.supply.current <= max(pool.spec.replicas.maximum, 1), "more live replicas than the maximum"
+    most = inf if pool.spec.given else max(pool.spec.replicas.maximum, 1)
+    assert pool.supply.current <= most, "more live replicas than the maximum"
+
+
+def check_lent(fleet: Fleet) -> None:
+    """No replica's slots are lent beyond their number, and every account says the same as its replicas."""
+    for name, lender in fleet.lending.lenders.items():
+        replicas = fleet.pools[name].supply.roster.replicas
+        for replica in replicas.values():
+            held = sum(account.held.get(replica.id, 0) for account in lender.accounts.values())
+            assert held == replica.lent, f"replica {replica.id}: {held} slots in accounts, {replica.lent} lent"
+            assert held <= replica.slots, f"replica {replica.id}: {held} of {replica.slots} slots are lent"
+        for gateway, account in lender.accounts.items():
+            mine = sum(n for replica_id, n in account.held.items() if replicas[replica_id].state is ReplicaState.READY)
+            assert account.total <= mine, f"{gateway} seems to have more of {name} than it holds"
+            assert all(count > 0 for count in account.held.values()), f"{gateway} holds nothing of a replica"
+        loads = [account.load for account in lender.accounts.values()]
+        total = lender.sum
+        assert total.people == sum(load.in_flight + load.waiting for load in loads), f"people of {name} are miscounted"
+        assert total.batch == sum(load.batch for load in loads), f"batch of {name} at gateways is miscounted"
+        assert total.since == min((a.since for a in lender.accounts.values()), default=inf), "somebody waits longer"
 
 
 def check_breakers(pool: Pool, journeys: list[Journey]) -> None:

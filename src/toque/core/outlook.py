@@ -17,7 +17,7 @@ from toque.model.ticket import RefusalReason, ServiceClass
 class Outlook:
     """Looks at the line and the supply of one pool, at its breakers and at what was measured."""
 
-    __slots__ = ("_forecast", "_line", "_share", "_supply", "_trust")
+    __slots__ = ("_forecast", "_line", "_share", "_supply", "_trust", "verdict")
 
     def __init__(self, line: Line, supply: Supply, trust: Trust, forecast: Forecast, share: BatchShare) -> None:
         self._line = line
@@ -25,6 +25,8 @@ class Outlook:
         self._trust = trust
         self._forecast = forecast
         self._share = share
+        self.verdict: RefusalReason | None = None
+        """Why a controller sees no replica coming; None where it does, or there is none."""
 
     @property
     def is_cold(self) -> bool:
@@ -41,7 +43,7 @@ class Outlook:
         """Whether nobody will answer soon, and it is known why: a crash loop, or every breaker is open."""
         if self._supply.roster.ready:
             return self._trust.is_outage(now)
-        return self._supply.restart.is_crash_loop
+        return self._supply.restart.is_crash_loop or self.verdict is not None
 
     def prospect_s(self, service_class: ServiceClass, now: float) -> float:
         """Predict how long one more request would wait here: 0 where a slot is free, inf where it would be refused."""

@@ -76,7 +76,14 @@ class Placing:
         """The patience of people is over: now whatever batch can give up is theirs."""
         if now >= self.next_at:
             self.next_at = inf
+            if self._roster.is_missed:
+                self._give_up(now, out)
             self._make_way(now, out, is_due=True)
+
+    def hurry(self, now: float) -> None:
+        """People at another gateway wait for slots that batch has here: they have patience too."""
+        if self._share.yields_now:
+            self.next_at = min(self.next_at, now + self._spec.batch.preempt_patience_s)
 
     def clear_all(self, replica: Replica, now: float, out: list[Effect]) -> None:
         """Put back the batch that a replica has: its room is needed."""
@@ -99,17 +106,23 @@ class Placing:
         if not is_due and self._line.length(INTERACTIVE) and self._share.yields_now:
             self.next_at = min(self.next_at, now + self._spec.batch.preempt_patience_s)
 
+    def _give_up(self, now: float, out: list[Effect]) -> None:
+        """Let batch give up what is missed elsewhere: its slots go back as they get free."""
+        while self._roster.slots > self._roster.most and (journey := self._share.youngest(now, spares=False)):
+            self._preempt(journey, now, out)
+
     def _is_too_long(self, now: float, *, is_in_line: bool) -> bool:
         wait_s = self._exits.outlook.wait_s(INTERACTIVE, now, is_in_line=is_in_line)
         return wait_s > self._spec.batch.preempt_patience_s
 
     def _clear(self, now: float, out: list[Effect], *, spares: bool) -> Replica | None:
-        journey = self._share.youngest(now, spares=spares)
-        if journey is None:
-            return None
-        replica = self._roster.replicas[journey.replica_id or -1]
-        self._preempt(journey, now, out)
-        return replica
+        """Return a replica with a slot that batch gave up; one that is missed at another gateway goes there."""
+        while (journey := self._share.youngest(now, spares=spares)) is not None:
+            replica = self._roster.replicas[journey.replica_id or -1]
+            self._preempt(journey, now, out)
+            if replica.in_flight < replica.slots:
+                return replica
+        return None
 
     def _preempt(self, journey: Journey, now: float, out: list[Effect]) -> None:
         """Stop a request and put it back, as if it had never been sent."""

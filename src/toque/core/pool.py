@@ -87,7 +87,7 @@ class Pool:
             self.exits.refuse(ticket, RefusalReason.DEADLINE_EXCEEDED, now, out)
             return False
         if roster.ready <= roster.barred and self.exits.outlook.is_hopeless(now):  # 2
-            self._turn_away(ticket, RefusalReason.NO_HEALTHY_REPLICA, now, out)
+            self._turn_away(ticket, self.exits.outlook.verdict or RefusalReason.NO_HEALTHY_REPLICA, now, out)
             return True
         preempted = self.share.preempted
         is_held_back = self.admission.is_bounded and self.admission.holds_back(self.forecast.cost_tokens(ticket))
@@ -188,8 +188,8 @@ class Pool:
 
     def restock(self, now: float, out: list[Effect]) -> None:
         """Bring the replicas to their target, at least one if somebody waits, and fill the slots this frees."""
-        if self.line and not self.supply.roster.live:
-            self.supply.target = max(1, self.supply.target)
+        if (self.line or self.scaler.elsewhere.waits) and not self.supply.roster.live:
+            self.supply.want_one()
         self.supply.reconcile(now, out)
         self.line.let_in(now)
         self.place(now, out)
@@ -270,7 +270,7 @@ class Pool:
     def _start_if_empty(self, now: float, out: list[Effect]) -> None:
         """Somebody wants an answer: a pool without replicas gets one."""
         if not self.supply.roster.live:
-            self.supply.target = max(1, self.supply.target)
+            self.supply.want_one()
             self.restock(now, out)
 
     def _turn_away(self, ticket: Ticket, reason: RefusalReason, now: float, out: list[Effect]) -> None:
@@ -279,9 +279,9 @@ class Pool:
         self._start_if_empty(now, out)
 
     def _scale(self, now: float, out: list[Effect]) -> None:
-        """Ask the scaler; while outdated replicas are replaced, two versions are there and their number says nothing."""
+        """Ask the scaler; but while outdated replicas are replaced there are two versions, whose number says nothing."""
         roster, supply = self.supply.roster, self.supply
-        if supply.outdated:
+        if supply.outdated or self.scaler.is_blind:
             self.scaler.postpone(now)
             self.restock(now, out)
             return

@@ -27,6 +27,7 @@ class Replica:
         "idle_since",
         "in_flight",
         "is_barred",
+        "lent",
         "look_at",
         "slots",
         "state",
@@ -42,6 +43,7 @@ class Replica:
         self.look_at = 0.0  # answers before this say nothing new of its speed
         self.state = ReplicaState.STARTING
         self.in_flight = 0
+        self.lent = 0  # of its slots, those that gateways have
         self.times: dict[Step | None, float] = {None: now}
         self.idle_since: float | None = None
         self.drain_until = 0.0

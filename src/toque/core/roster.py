@@ -4,8 +4,10 @@ Law: counts, router and slots change here together, so that they cannot disagree
 """
 
 from itertools import islice
+from math import inf
 
 from toque.core.breaker import Breaker
+from toque.core.lender import Lender
 from toque.core.lifecycle import COMING, LIVE, Step, follow
 from toque.core.replica import Replica
 from toque.core.routing import Router
@@ -36,14 +38,18 @@ class Roster:
         "doubted",
         "draining",
         "in_flight",
+        "is_blind",
+        "is_missed",
+        "lender",
         "live",
+        "most",
         "ready",
         "replicas",
         "slots",
     )
 
     def __init__(self, spec: PoolSpec, router: Router) -> None:
-        self._slots = spec.slots
+        self._slots = 0 if spec.given else spec.slots
         self._breaker_spec = spec.breaker
         self._router = router
         self.choose = router.choose
@@ -56,11 +62,18 @@ class Roster:
         self.barred = 0
         self.doubted = 0
         self.slots = 0
+        self.most = inf
+        """Slots that may stay here, where they are lent."""
+        self.is_missed = False
+        """Whether people wait elsewhere for those that may not."""
         self.draining: dict[int, Replica] = {}
+        self.lender: Lender | None = None
+        self.is_blind = False
+        """Whether it is not known yet which slots gateways hold."""
 
     def revise(self, spec: PoolSpec, router: Router) -> None:
         """Give replicas that are ordered from now on other slots and another breaker, and ask another router."""
-        self._slots = spec.slots
+        self._slots = 0 if spec.given else spec.slots
         self._breaker_spec = spec.breaker
         self._router = router
         self.choose = router.choose
@@ -83,6 +96,8 @@ class Roster:
         replica.enter(state, step, now)
         self._count(replica, 1)
         self._router.place(replica)
+        if self.lender is not None:
+            self.lender.place(replica)
         return True
 
     def advance(self, replica: Replica, event: ReplicaSpawned | ReplicaLoaded | ReplicaDelayed, now: float) -> None:
@@ -112,6 +127,15 @@ class Roster:
         self._count(replica, -1)
         self._router.remove(replica)
         self.in_flight -= replica.in_flight
+        if self.lender is not None:
+            self.lender.remove(replica)
+
+    def widen(self, replica: Replica, change: int) -> None:
+        """Have so many more slots of a replica, or fewer: free ones."""
+        self._count(replica, -1)
+        replica.slots += change
+        self._count(replica, 1)
+        self._router.place(replica)
 
     def take_slot(self, replica: Replica) -> None:
         """Fill one slot."""
@@ -128,6 +152,10 @@ class Roster:
             replica.idle_since = now
         self._router.place(replica)
 
+    def is_in_use(self, replica: Replica) -> bool:
+        """Whether requests may be in a replica, of this process or of gateways."""
+        return replica.in_flight > 0 or replica.lent > 0 or self.is_blind
+
     @property
     def free_slots(self) -> int:
         """Empty slots of replicas that are sent requests now."""
@@ -138,7 +166,7 @@ class Roster:
     def surplus(self) -> list[Replica]:
         """Ready replicas, the one to miss least first: barred, then fewest in flight, then the youngest."""
         ready = [r for r in self.replicas.values() if r.state is ReplicaState.READY]
-        return sorted(ready, key=lambda r: (not r.is_barred, r.in_flight, -r.id))
+        return sorted(ready, key=lambda r: (not r.is_barred, r.in_flight + r.lent, -r.id))
 
     def in_state(self, state: ReplicaState) -> list[Replica]:
         """Replicas in one state, oldest first."""

@@ -9,6 +9,7 @@ settings say.
 
 from math import ceil, inf
 
+from toque.core.elsewhere import Elsewhere
 from toque.core.guard import Guard
 from toque.core.policy import Policy
 from toque.core.roster import Roster
@@ -26,7 +27,18 @@ class Scaler:
     `batch` counts the requests of batch, in flight and waiting; the window is of those that somebody waits for.
     """
 
-    __slots__ = ("_batch_arrivals", "_guard", "_interval_s", "_policy", "_spec", "_window", "batch", "next_at")
+    __slots__ = (
+        "_batch_arrivals",
+        "_guard",
+        "_interval_s",
+        "_policy",
+        "_spec",
+        "_window",
+        "batch",
+        "elsewhere",
+        "is_blind",
+        "next_at",
+    )
 
     def __init__(self, spec: PoolSpec, policy: Policy, now: float) -> None:
         self._spec = spec
@@ -35,6 +47,9 @@ class Scaler:
         self._window = LoadWindow(max(spec.scaling.stable_window_s, self._interval_s), now)
         self._guard = Guard(spec, now)
         self.batch = 0
+        self.elsewhere = Elsewhere()
+        self.is_blind = False
+        """Whether the load is not known: then nothing is decided."""
         self._batch_arrivals = 0
         self.next_at = now + self._interval_s if spec.elastic else inf
 
@@ -61,9 +76,19 @@ class Scaler:
         return self._window.arrivals + self._batch_arrivals
 
     @property
+    def people(self) -> int:
+        """Of them, those that somebody waits for."""
+        return self._window.arrivals
+
+    @property
     def demand(self) -> int:
         """Requests in flight and waiting now."""
         return self._window.level + self.batch
+
+    @property
+    def own_demand(self) -> int:
+        """What of it is here, and not at gateways."""
+        return self.demand - self.elsewhere.people - self.elsewhere.batch
 
     def arrived(self, service_class: ServiceClass, now: float) -> None:
         """One more request; the first after a calm sets the next question."""
@@ -86,6 +111,16 @@ class Scaler:
         if not self.batch and not self._window.level:
             self._guard.seen(0, now)
 
+    def heard(self, arrivals: int, now: float) -> None:
+        """The load elsewhere changed, and so many people came there."""
+        was_asked = self.demand > 0
+        self._window.hear(self.elsewhere.people, arrivals, now)
+        self.batch = self.elsewhere.batch
+        if self.demand or was_asked or arrivals:
+            self._guard.seen(self.demand, now)
+        if not was_asked and (self.demand or arrivals):
+            self.rouse(now)
+
     def rouse(self, now: float) -> None:
         """Something changed: ask within an interval."""
         if self.next_at > now + self._interval_s and self._spec.elastic:
@@ -97,8 +132,8 @@ class Scaler:
         `people` is what they have in flight and waiting, `wait` their oldest wait and the pool's cold start, in seconds.
         """
         return Observation(
-            in_flight=people[0],
-            waiting=people[1],
+            in_flight=people[0] + self.elsewhere.in_flight,
+            waiting=people[1] + self.elsewhere.waiting,
             ready=roster.live - roster.coming,
             starting=roster.coming,
             draining=len(roster.draining),
@@ -106,7 +141,7 @@ class Scaler:
             demand_burst=self._window.demand(self._spec.scaling.burst_window_s, now),
             arrivals_per_s=self._window.arrivals_per_s(self._interval_s, now),
             slots=self._spec.slots,
-            waiting_s=wait[0],
+            waiting_s=max(wait[0], self.elsewhere.waiting_s(now)),
             cold_start_s=wait[1],
             batch=self.batch,
         )

@@ -14,10 +14,12 @@ from toque.core.replica import Replica
 from toque.core.retry import RetryBudget
 from toque.core.supply import Supply
 from toque.core.trust import Trust
+from toque.model.cluster import ReturnSlots
 from toque.model.condition import BreakerState
 from toque.model.messages import Dispatch, Effect, Failed, Hedge
 from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, ServiceClass
+from toque.model.view import ReplicaState
 
 BATCH = ServiceClass.BATCH
 
@@ -104,6 +106,11 @@ class Slots:
         replica = roster.replicas.get(replica_id or -1)
         if replica is not None:  # else it died before its last request was reported
             roster.free_slot(replica, now)
+            if (
+                roster.slots > roster.most and replica.state is not ReplicaState.DRAINING
+            ):  # it was lent, and is missed elsewhere
+                roster.widen(replica, -1)
+                out.append(ReturnSlots(replica.id, 1))
             if replica.breaker.is_alert:
                 self._trust.left(replica, journey)
             if roster.draining:

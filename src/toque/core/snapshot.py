@@ -29,16 +29,16 @@ def view_fleet(fleet: Fleet, now: float) -> FleetView:
 
 def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
     """Copy one pool."""
-    roster = pool.supply.roster
+    roster, elsewhere = pool.supply.roster, pool.scaler.elsewhere
     condition, reason = (LEAVING, "") if is_leaving else _condition(pool, is_draining=is_draining)
     return PoolView(
         name=pool.spec.name,
         condition=condition,
         reason=reason,
         replicas=tuple(replica.view() for replica in roster.replicas.values()),
-        in_flight=roster.in_flight,
-        waiting_interactive=_waiting(pool, ServiceClass.INTERACTIVE),
-        waiting_batch=_waiting(pool, ServiceClass.BATCH),
+        in_flight=roster.in_flight + elsewhere.in_flight + elsewhere.batch_in_flight,
+        waiting_interactive=_waiting(pool, ServiceClass.INTERACTIVE) + elsewhere.waiting,
+        waiting_batch=_waiting(pool, ServiceClass.BATCH) + elsewhere.batch - elsewhere.batch_in_flight,
         slots=pool.spec.slots,
         minimum_warm=pool.spec.replicas.minimum_warm,
         maximum=pool.spec.replicas.maximum,
@@ -46,7 +46,7 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         decision=pool.decision,
         breaker_turns=dict(pool.trust.turns),
         hedged=pool.slots.hedged,
-        batch_in_flight=len(pool.share.in_flight),
+        batch_in_flight=len(pool.share.in_flight) + elsewhere.batch_in_flight,
         preempted=pool.share.preempted,
         target=pool.spec.replicas.target,
         wanted=pool.supply.target,

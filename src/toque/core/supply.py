@@ -13,6 +13,7 @@ from toque.core.lifecycle import LIVE, Step
 from toque.core.replica import Replica
 from toque.core.restart import Restart
 from toque.core.roster import Roster
+from toque.model.cluster import ReturnSlots
 from toque.model.condition import FailureCause
 from toque.model.messages import Effect, StartReplica, StopReplica
 from toque.model.resources import Resources
@@ -38,7 +39,7 @@ class Supply:
         self.restart = Restart(spec.restart)
         self.footprint = spec.footprint
         self.shortage = ""
-        self.target = spec.replicas.bounded(0)
+        self.target = 0 if spec.given else spec.replicas.bounded(0)
         self.outdated: dict[int, Replica] = {}
 
     @property
@@ -48,6 +49,8 @@ class Supply:
 
     def reconcile(self, now: float, out: list[Effect]) -> None:
         """Start, recall or drain until live replicas match the target, as far as budget and back-off allow."""
+        if self._spec.given:
+            return
         self.shortage = ""
         missing = self.target - self.current
         if missing > 0:
@@ -62,11 +65,18 @@ class Supply:
         """Go by other settings; what is beyond the new maximum goes, those that serve nobody yet first."""
         self._spec = spec
         self.restart.revise(spec.restart)
+        if spec.given:
+            return
         self.target = target
         live = [r for r in self.roster.replicas.values() if r.state in LIVE and r.id not in self.outdated]
         live.sort(key=lambda r: (not r.is_coming, r.in_flight, -r.id))
         for replica in live[: max(0, len(live) - max(1, spec.replicas.maximum))]:
             self.retire(replica, now, out, "the settings allow fewer replicas")
+
+    def want_one(self) -> None:
+        """Somebody wants an answer: at least one replica is needed, if that is for us to say."""
+        if not self._spec.given:
+            self.target = max(1, self.target)
 
     def adopt(self, count: int) -> None:
         """Want as many as there are already, within the bounds; they are ordered like others, and found ready."""
@@ -74,6 +84,8 @@ class Supply:
 
     def renew(self, now: float, out: list[Effect]) -> None:
         """From now on replicas start as another version of the model; those there are outdated."""
+        if self._spec.given:
+            return
         self.restart.renew()
         self.footprint = self._spec.footprint
         self.outdated = dict(self.roster.replicas)
@@ -87,6 +99,14 @@ class Supply:
         for replica in [r for r in self.roster.replicas.values() if r.state in LIVE]:
             self.retire(replica, now, out, "the model is no longer in the settings")
 
+    def offered(self, replica_id: int, now: float) -> None:
+        """Know of a replica that somebody else started: none of its slots is here yet."""
+        replica = self.roster.replicas.get(replica_id)
+        if replica is None:
+            self.roster.step(self.roster.order(replica_id, Resources(), now), Step.READY, now)
+        elif replica.state is ReplicaState.DRAINING:
+            self.roster.step(replica, Step.RECALLED, now)
+
     def retire(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
         """Let a live replica go: at once while it is coming, else when it has drained."""
         if replica.is_coming:
@@ -98,15 +118,24 @@ class Supply:
     def drain(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
         """Send a ready (or doubted) replica nothing more; stop it at once if it has nothing."""
         self.roster.step(replica, Step.DRAINED, now)
-        self.roster.grant_grace(replica, now + self._spec.replicas.drain_s_max)
+        self.roster.grant_grace(replica, inf if self._spec.given else now + self._spec.replicas.drain_s_max)
         self.stop_if_drained(replica, now, out, reason)
 
     def stop_if_drained(self, replica: Replica, now: float, out: list[Effect], reason: str) -> None:
         """Stop a draining replica that has finished, or whose grace is over."""
-        is_draining = replica.state is ReplicaState.DRAINING
-        if is_draining and (not replica.in_flight or now >= replica.drain_until):
+        if replica.state is not ReplicaState.DRAINING:
+            return
+        if self._spec.given:  # it is stopped by whoever started it
+            self.give_back(replica, out)
+        elif not self.roster.is_in_use(replica) or now >= replica.drain_until:
             self.roster.step(replica, Step.STOPPED, now)
             out.append(StopReplica(replica.id, reason))
+
+    def give_back(self, replica: Replica, out: list[Effect]) -> None:
+        """Return the free slots of a replica that was lent and takes nothing new."""
+        if replica.slots > replica.in_flight:
+            out.append(ReturnSlots(replica.id, replica.slots - replica.in_flight))
+            replica.slots = replica.in_flight
 
     def cleared(self, replica: Replica, now: float, out: list[Effect]) -> None:
         """Its process is well. One of ours whose breaker opened because it answers nothing all the same is replaced."""

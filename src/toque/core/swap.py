@@ -55,22 +55,32 @@ def is_hopeless(needy: Pool, pools: Iterable[Pool], budget: Budget) -> bool:
     return bool(needy.supply.footprint.shortage(room))
 
 
+def is_waited_for(pool: Pool) -> bool:
+    """Whether anybody waits for a pool, here or at a gateway."""
+    return bool(pool.line) or pool.scaler.elsewhere.waits
+
+
+def _people(pool: Pool) -> int:
+    return pool.line.length(ServiceClass.INTERACTIVE) + pool.scaler.elsewhere.waiting
+
+
 def _missed_least(replica: Replica) -> tuple[bool, float]:
     return replica.in_flight > 0, replica.idle_since or 0.0
 
 
 def _missable(needy: Pool, pools: list[Pool], now: float) -> Iterator[tuple[Pool, Replica]]:
-    is_urgent = bool(needy.line) and not needy.supply.roster.live
-    people = is_urgent and needy.line.length(ServiceClass.INTERACTIVE) > 0
+    is_urgent = is_waited_for(needy) and not needy.supply.roster.live
+    people = is_urgent and _people(needy) > 0
     idle_before = now - needy.spec.queue.ageing_s if is_urgent and not people else now
     for pool in pools:
-        is_waited_for = pool.line.length(ServiceClass.INTERACTIVE) if people else len(pool.line)
-        if pool is needy or not pool.spec.elastic or is_waited_for or pool.supply.outdated:
+        is_needed = _people(pool) > 0 if people else is_waited_for(pool)
+        if pool is needy or not pool.spec.elastic or is_needed or pool.supply.outdated:
             continue
         spare = pool.supply.roster.live - _kept(pool, is_urgent=is_urgent)
         if spare > 0:
             ready = pool.supply.roster.in_state(ReplicaState.READY)
-            idle = [r for r in ready if not r.in_flight and (r.idle_since or 0.0) <= idle_before]
+            is_busy = pool.scaler.elsewhere.is_busy
+            idle = [r for r in ready if not r.in_flight and not is_busy and (r.idle_since or 0.0) <= idle_before]
             beside = [r for r in ready if people and r.in_flight and len(pool.share.yielding(r.id)) == r.in_flight]
             yield from ((pool, replica) for replica in sorted(idle + beside, key=_missed_least)[:spare])
 

@@ -49,6 +49,12 @@ class LoadWindow:
         self.level = level = level - 1
         return level
 
+    def hear(self, level: int, arrivals: int, now: float) -> None:
+        """So many want a slot now, as others counted, and so many more came."""
+        self._advance(now)
+        self.arrivals += arrivals
+        self.level = level
+
     def demand(self, span_s: float, now: float) -> float:
         """Average demand over the last `span_s` seconds (or since birth, if that is shorter)."""
         self._advance(now)

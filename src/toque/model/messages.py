@@ -6,7 +6,7 @@ either is exhaustive. Times are float seconds of one clock that only the shell (
 
 from typing import TypeAlias
 
-from toque.model.cluster import ReplicaDelayed, ReplicasAdopted
+from toque.model.cluster import ClusterEffect, FromController, FromGateways, ReplicaDelayed, ReplicasAdopted
 from toque.model.condition import BreakerState, FailureCause
 from toque.model.decision import Decision
 from toque.model.overload import Stage
@@ -173,6 +173,8 @@ Event: TypeAlias = (
     | Began
     | ReplicaEvent
     | ReplicasAdopted
+    | FromController
+    | FromGateways
     | Woke
     | DrainOrdered
     | PressureMeasured
@@ -294,4 +296,5 @@ Effect: TypeAlias = (
     | EnterStage
     | RecordBreaker
     | RecordDecision
+    | ClusterEffect
 )

@@ -231,7 +231,7 @@ class PoolSpec:
 
     `footprint` and `cold_start` are what the ledger remembers of this model on this machine, or estimates;
     `elastic` is false where replicas are somebody else's (a hosted API): then their number never changes. `hosted`: they are,
-    or may be, on another machine, so that a request sent there leaves this one.
+    or may be, on another machine, so that a request sent there leaves this one. `given`: replicas and slots come from a controller.
     """
 
     name: str
@@ -267,13 +267,15 @@ class PoolSpec:
     cold_start: ColdStart = field(default_factory=ColdStart)
     elastic: bool = True
     hosted: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
-    """All pools and the one budget they share."""
+    """All pools and the one budget they share. `lends`: its slots are lent to gateways, whose load it scales by."""
 
     pools: tuple[PoolSpec, ...]
     capacity: Resources
     spending: SpendingSpec = field(default_factory=SpendingSpec)
     overload: OverloadSpec = field(default_factory=OverloadSpec)
+    lends: bool = False

@@ -7,6 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
 from toque.model.agent_spec import ModelSpec
+from toque.model.cluster import (
+    CapSlots,
+    ClusterEffect,
+    ForgetReplica,
+    GrantSlots,
+    OfferReplica,
+    ReturnSlots,
+    WithdrawReplica,
+)
 from toque.model.condition import FailureCause
 from toque.model.errors import ToqueError
 from toque.model.messages import (
@@ -60,6 +69,7 @@ class Actuator:
         self._driver_of: dict[int, Driver] = {}
         self._staged: Callable[[EnterStage], None] = lambda _: None
         self._decided: Callable[[], None] = lambda: None
+        self._lent: Callable[[ClusterEffect], None] = lambda _: None
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
         """Learn which driver runs which pool's replicas."""
@@ -72,6 +82,10 @@ class Actuator:
     def announce(self, decided: Callable[[], None]) -> None:
         """Learn whom to tell that there is a new decision."""
         self._decided = decided
+
+    def lend(self, lent: Callable[[ClusterEffect], None]) -> None:
+        """Learn whom to tell of slots that are lent, asked for or given back."""
+        self._lent = lent
 
     def driver_of(self, replica_id: int) -> Driver | None:
         """Return the driver that runs a replica; None for one that is gone."""
@@ -92,6 +106,8 @@ class Actuator:
                 self._decided()
             case RecordBreaker():
                 pass  # the journal has it
+            case ReturnSlots() | OfferReplica() | WithdrawReplica() | ForgetReplica() | GrantSlots() | CapSlots():
+                self._lent(effect)
             case _:
                 assert_never(effect)
 

@@ -9,11 +9,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from toque.core.fallback import WaysOut
 from toque.core.fleet import Fleet
 from toque.core.scaling import POLICIES, PolicyTable
+from toque.model.cluster import ClusterEffect
 from toque.model.messages import (
     Arrived,
     Dispatch,
@@ -247,17 +248,15 @@ class Simulation:
                 self._preempt(number)
             case Divert(number, pool):
                 self._requests[number].fallback = pool
-            case StartReplica() | StopReplica() | ProbeReplica():
-                self._order(effect)
             case Hedge(number, replica_id):
                 self._requests[number].second_id = replica_id
                 self._begin(number, replica_id)
             case EnterStage() | RecordDecision() | RecordBreaker():
                 pass
             case _:
-                assert_never(effect)
+                self._order(effect)
 
-    def _order(self, effect: StartReplica | StopReplica | ProbeReplica) -> None:
+    def _order(self, effect: StartReplica | StopReplica | ProbeReplica | ClusterEffect) -> None:
         match effect:
             case StartReplica(pool, replica_id):
                 factory = self._scenario.replicas.get(pool, self._scenario.replica)
@@ -268,8 +267,8 @@ class Simulation:
                 self._driver.stop(replica_id)
             case ProbeReplica(replica_id):
                 self._driver.probe(replica_id)
-            case _:
-                assert_never(effect)
+            case _:  # there is one gateway here, and its replicas are its own
+                raise AssertionError(effect)
 
     def _preempt(self, number: int) -> None:
         """Stop a request where it is: it has neither begun nor a replica."""
