@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.deployed import Deployed, deployed
+from tests.cluster.deployed import Deployed, deployed, printed
 from tests.cluster.place import TOQUE, Place
 from tests.cluster.served import names
 from tests.service import until
@@ -67,6 +67,8 @@ def test_helm_installs_upgrades_rolls_back_and_removes(target: Deployed) -> None
     told = target.install()
     assert "Ask it, with that key" in told
     assert target.ask()[0] == 200
+    (pod,) = target.gateways()
+    assert "ready" in printed("ready", f"http://{pod['status']['podIP']}:8080")  # what `helm test` runs in a Pod
 
     before = target.marks()
     target.install()

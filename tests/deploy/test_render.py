@@ -176,9 +176,16 @@ def test_flags_go_first_and_parts_are_printed_alone(tmp_path: Path) -> None:
     assert {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]} == {"else"}
 
 
+def test_without_settings_it_is_a_fleet_without_models(tmp_path: Path) -> None:
+    objects = read(printed(tmp_path, "render", "--image", "toque:1", settings=""))
+    assert not [each for each in objects if each["kind"] == "ModelPool"]
+    assert container(objects, "toque-gateway")["image"] == "toque:1"
+
+
 def test_an_older_kubernetes_is_told_in_its_own_words(tmp_path: Path) -> None:
     made = by_name(read(printed(tmp_path, "render", "--only", "objects", "--old")))
     assert made["PodDisruptionBudget", "toque-gateway"]["apiVersion"] == "policy/v1beta1"
+    assert "x-kubernetes-validations" not in printed(tmp_path, "render", "--only", "definition", "--old")
 
 
 def test_files_in_a_folder_say_the_same(tmp_path: Path) -> None:
@@ -197,6 +204,7 @@ def test_files_in_a_folder_say_the_same(tmp_path: Path) -> None:
         ('deploy.image = "a"\nkubernetes.fleet = "Big Fleet"', "cannot give its name"),
         ('deploy.image = "a"\n[models."Qwen:7B"]\nagent = "fake"\npod = { image = "a" }', "cannot be the name of a"),
         ('deploy.image = "a"\n[models.gpt]\nagent = "openai"\nurl = "https://api.example/v1"', "needs an image"),
+        ('deploy.image = "a"\ndeploy.layout = "single"\n#[models', "there is none"),
         ('deploy.gateway.cpu = "much"', "cpu 'much' is no amount"),
         ('deploy.gateway.memory = "2Gi"', "memory is above memory_max"),
         ("deploy.gateway.pods_max = 1", "pods_max 1 is below pods 2"),

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ALL,
         help="render the definition of ModelPool alone, which must be there first, or everything else",
     )
-    parser.add_argument("--old", action="store_true", help="render for a Kubernetes before 1.23")
+    parser.add_argument("--old", action="store_true", help="render for a Kubernetes before 1.25")
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="write files into a folder instead of printing")
     add_config(parser)
 

@@ -38,7 +38,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a deployment is called, where it is, and its values. `is_old`: the cluster is older than Kubernetes 1.23."""
+    """What a deployment is called, where it is, and its values. `is_old`: the cluster is older than Kubernetes 1.25."""
 
     name: str
     namespace: str

@@ -5,13 +5,13 @@ for what cannot run in a cluster.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from toque.config.camel import camel, to_camel
 from toque.config.crd import NAME_LENGTH_MAX
-from toque.config.layers import DEFAULT
+from toque.config.layers import ASSUMED, DEFAULT
 from toque.config.shape import SERVICE, Shape
 from toque.config.show import Shown, as_toml, shown
 from toque.config.source import Table
@@ -87,13 +87,14 @@ def said_values(spec: ServiceSpec) -> dict[str, Any]:
             here = here.setdefault(table, {})
         here[last] = _plain(one.value)
     is_single = spec.deploy.layout == SINGLE
+    models = _models(spec)
     kept = [one for one in shown(spec) if one.origin != DEFAULT and not one.name.startswith(_AT_HOME)]
     lines = [as_toml(one, spec) for one in kept]
     if is_single:
-        lines += [as_toml(one, spec) for model in spec.models for one in _model_lines(model, spec)]
+        lines += [as_toml(one, spec) for model in models for one in _model_lines(model, spec)]
     if lines:
         said["config"] = "".join(f"{line}\n" for line in lines)
-    if pools := {} if is_single else dict(_pools(spec)):
+    if pools := {} if is_single else dict(_pools(models, spec)):
         said["models"] = pools
     return said
 
@@ -115,9 +116,21 @@ def _model_lines(model: ModelSpec, spec: ServiceSpec) -> Iterator[Shown]:
         yield Shown(prefix + one.name, value, one.origin)
 
 
-def _pools(spec: ServiceSpec) -> Iterator[tuple[str, Table]]:
-    """Yield the `spec` of a ModelPool for each model of the settings."""
-    for model in spec.models:
+def _models(spec: ServiceSpec) -> list[ModelSpec]:
+    """Return the models that somebody named; the one that `toque up` assumes where there is none is in no cluster."""
+    named = [model for model in spec.models if spec.origins.get(f"models.{model.pool.name}.source") != ASSUMED]
+    if not named and spec.deploy.layout == SINGLE:
+        raise ConfigError(
+            "A single Pod serves the models of the settings, and there is none.",
+            where="models",
+            fix='Name one with its pod.image, or write [deploy] layout = "fleet" and make ModelPools.',
+        )
+    return named
+
+
+def _pools(models: Sequence[ModelSpec], spec: ServiceSpec) -> Iterator[tuple[str, Table]]:
+    """Yield the `spec` of a ModelPool for each model."""
+    for model in models:
         name = model.pool.name
         if not model.pod.image:
             raise ConfigError(

@@ -9,7 +9,7 @@ from toque.deploy.tree import Name, Namespace, Tree
 from toque.kube.words import FLEET_LABEL, Manifest
 
 GATEWAY, CONTROLLER, REPLICA = "gateway", "controller", "replica"
-API_PORT, METRICS_PORT, CLUSTER_PORT, KEDA_PORT = 8080, 9090, 7070, 6000
+API_PORT, METRICS_PORT, CLUSTER_PORT, KEDA_PORT = 8080, 9090, 7070, 7071
 SETTINGS_DIR, SECRET_DIR, STATE_DIR = "/etc/toque", "/etc/toque-secret", "/state"
 SETTINGS_FILE = "toque.toml"
 
