@@ -92,11 +92,11 @@ class Deployed:
 
     def gateways(self, *, is_ready: bool = True) -> list[dict[str, Any]]:
         """The Pods of gateways."""
-        return [pod for pod in pods(self.place, is_ready=is_ready) if _component(pod) == "gateway"]
+        return [pod for pod in pods(self.place, is_ready=is_ready) if component(pod) == "gateway"]
 
     def replicas(self) -> list[dict[str, Any]]:
         """The Pods of replicas that are ready."""
-        return [pod for pod in pods(self.place, is_ready=True) if _component(pod) == "replica"]
+        return [pod for pod in pods(self.place, is_ready=True) if component(pod) == "replica"]
 
     def ask(self) -> tuple[int, Any]:
         """Ask the first gateway that is ready."""
@@ -124,7 +124,7 @@ def deployed(place: Place, folder: Path) -> Deployed:
     return Deployed(place, folder, key, kubectl)
 
 
-def _component(pod: dict[str, Any]) -> str:
+def component(pod: dict[str, Any]) -> str:
     return str(pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", ""))
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cluster.deployed import Deployed, deployed, printed
+from tests.cluster.deployed import Deployed, component, deployed, printed
 from tests.cluster.place import TOQUE, Place
-from tests.cluster.served import names
+from tests.cluster.served import condition, names, pods
 from tests.service import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -87,3 +88,37 @@ def test_helm_installs_upgrades_rolls_back_and_removes(target: Deployed) -> None
     helm.run("uninstall", "toque")
     target.place.api.until(lambda _: not target.gateways(is_ready=False))
     assert not [name for name in target.marks() if "gateway" in name or "settings" in name]
+
+
+def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(target: Deployed) -> None:
+    target.write("fleet")
+    target.apply("--only", "definition")
+    target.kubectl.run("wait", "--for=condition=established", "crd/modelpools.toque.dev", "--timeout=30s")
+    target.install()
+    until(lambda: pool(target).get("ready") == 1, 90)
+    (replica,) = names(target.replicas())
+    until(lambda: len(controllers(target)) == 2, 60)
+    assert target.place.api.get("poddisruptionbudgets", "toque-chat")["spec"]["maxUnavailable"] == 1
+
+    target.install(controller__annotations={"example.com/note": "newer"})
+    until(lambda: [noted(pod) for pod in controllers(target)] == ["newer", "newer"], 90)
+    until(lambda: pool(target).get("ready") == 1)
+    assert names(target.replicas()) == {replica}
+
+    target.kubectl.run("delete", "modelpools", "--all", "--timeout=60s")
+    assert not target.replicas()
+    target.helm().run("uninstall", "toque")
+    target.place.api.until(lambda api: not api.list("pods"), 60)
+
+
+def pool(target: Deployed) -> dict[str, Any]:
+    return dict(target.place.api.get("modelpools", "chat").get("status", {}))
+
+
+def controllers(target: Deployed) -> list[dict[str, Any]]:
+    found = [pod for pod in pods(target.place) if component(pod) == "controller"]
+    return found if all(condition(pod, "Ready") for pod in found) else []
+
+
+def noted(pod: dict[str, Any]) -> str:
+    return str(pod["metadata"]["annotations"].get("example.com/note", ""))
