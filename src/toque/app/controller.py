@@ -28,8 +28,7 @@ from toque.model.announcement import Reloaded, StandsReady
 from toque.model.errors import ConfigError
 from toque.model.service_spec import LimitSpec, ServiceSpec
 from toque.operator.candidate import Candidate
-from toque.records.exposition import ToqueCollector
-from toque.records.metrics import Metrics
+from toque.records.exposition import ControllerCollector
 from toque.wire.asgi import AsgiHandler
 from toque.wire.server import serve as listen
 
@@ -62,7 +61,7 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         reign.election = candidate.election
         stack.push_async_callback(candidate.close)
         stack.push_async_callback(reign.close)
-        collector = ToqueCollector(Metrics(), reign.view)
+        collector = ControllerCollector(reign.view, lambda: reign.election.is_leading)
         port = await stack.enter_async_context(_open_admin(admin, spec, reign, collector))
         await stack.enter_async_context(open_scraped(metrics, collector, lambda: reign.is_well))
         await stack.enter_async_context(open_advice(spec.advice, reign))
@@ -75,7 +74,7 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
 
 @asynccontextmanager
 async def _open_admin(
-    address: socket.socket | None, spec: ServiceSpec, reign: Reign, collector: ToqueCollector
+    address: socket.socket | None, spec: ServiceSpec, reign: Reign, collector: ControllerCollector
 ) -> AsyncGenerator[int]:
     """Listen for `toque ps` and `toque why`; yields the port, 0 where nobody shall."""
     if address is None:

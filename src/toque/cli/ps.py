@@ -33,6 +33,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         terminal.show_json({"fleet": fleet, "replicas": rows})
         return Exit.DONE
+    if fleet["leader"]:
+        terminal.say(str(fleet["leader"]))
     for number, pool in enumerate(cast(Sequence[_Json], fleet["pools"])):
         if number:
             terminal.show()

@@ -46,7 +46,8 @@ def read_controller(path: Path | None, environment: Mapping[str, str], flags: Ma
         layers.table.pop(setting, None)
     layers.table["driver"] = KUBERNETES
     spec = read_layers(layers)
-    return replace(spec, kubernetes=replace(spec.kubernetes, keep=True))
+    kubernetes = replace(spec.kubernetes, keep=True)
+    return replace(spec, kubernetes=kubernetes, keyless_may_leave=True)  # whose request may leave is judged at a door
 
 
 def read_pool(name: str, spec: Mapping[str, object]) -> ModelSpec:

@@ -51,8 +51,8 @@ class Version:
 
 
 def version_of(model: ModelSpec, settings: str, fleet: str, owner: Mapping[str, object] | None = None) -> Version:
-    """Say which version of a model this is."""
-    text = json.dumps(pod(model, settings, fleet), sort_keys=True)
+    """Say which version of a model this is. Whoever owns it is a part of it: what a former owner had goes with that."""
+    text = json.dumps(pod(model, settings, fleet), sort_keys=True) + (str(owner["uid"]) if owner else "")
     return Version(model, settings, fleet, hashlib.sha256(text.encode()).hexdigest()[:_VERSION_CHARACTERS], owner)
 
 

@@ -83,11 +83,9 @@ def _why_so_many(pool: PoolView) -> str:
     if decision is None or decision.allowed.replicas != pool.wanted:  # 3
         return "as many as before" if pool.wanted > pool.minimum_warm else "the least that is kept warm"
     wanted, allowed = decision.desired, decision.allowed
-    return (
-        wanted.reason
-        if wanted.replicas == allowed.replicas
-        else f"{allowed.reason} ({wanted.replicas}: {wanted.reason})"
-    )
+    if wanted.replicas == allowed.replicas:
+        return wanted.reason
+    return f"{allowed.reason} (its policy says {wanted.replicas}: {wanted.reason})"
 
 
 # ---- conditions ------------------------------------------------------------------------------------------------------

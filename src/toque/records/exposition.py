@@ -106,6 +106,21 @@ class ToqueCollector(Collector):
             yield family
 
 
+class ControllerCollector(ToqueCollector):
+    """The same for a controller, which may lead or not."""
+
+    def __init__(self, view: Callable[[], FleetView], leads: Callable[[], bool]) -> None:
+        super().__init__(Metrics(), view)
+        self._leads = leads
+
+    def collect(self) -> Iterator[Metric]:
+        """Render everything, at scrape."""
+        yield from super().collect()
+        yield GaugeMetricFamily(
+            "toque_leads", "1: this controller leads and decides; 0: it stands ready.", self._leads()
+        )
+
+
 def _gauges(view: FleetView) -> Iterator[Metric]:
     simple: tuple[tuple[str, str, Callable[[PoolView], int]], ...] = (
         ("toque_requests_in_flight", "Requests dispatched, unfinished.", lambda pool: pool.in_flight),

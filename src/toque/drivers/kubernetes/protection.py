@@ -40,26 +40,27 @@ class Protection:
         self._errands = errands
         self._insist = insist
         self._notice = notice
-        self._budgets: dict[str, int] = {}
-        """What each model's budget was last brought to, by its pool."""
+        self._budgets: dict[str, tuple[int, object]] = {}
+        """What each model's budget was last brought to, and for which owner, by its pool."""
 
     def keep(self, version: Version) -> None:
         """Bring a model's budget to what its settings say, if they say another one than before."""
         pool, wanted = version.model.pool.name, version.model.pod.disruptions_max
-        if self._budgets.get(pool, 0) == wanted:
+        owner = version.owner["uid"] if version.owner is not None else None
+        if self._budgets.get(pool, (0, owner)) == (wanted, owner):
             return
-        self._budgets[pool] = wanted
+        self._budgets[pool] = (wanted, owner)
         self._errands.begin(self._insist(partial(self._bring, version)))
 
     async def remove(self) -> None:
         """Leave no budget behind."""
-        for pool in [pool for pool, budget in self._budgets.items() if budget]:
+        for pool in [pool for pool, (budget, _) in self._budgets.items() if budget]:
             await self._insist(partial(self._delete, pool))
 
     async def _bring(self, version: Version) -> None:
         pool = version.model.pool.name
         try:
-            if self._budgets[pool]:
+            if self._budgets[pool][0]:
                 await self._apply(version)
             else:
                 await self._delete(pool)
