@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from docs.catalogue import faults_page
+from docs.rights import rights_page
 
 from toque.cli.reference import cli_page, errors_page
 from toque.config.crd import modelpool_crd
@@ -23,6 +24,7 @@ def pages() -> dict[str, str]:
         "faults.md": faults_page(),
         "configuration.md": configuration_page(),
         "modelpool-crd.json": json.dumps(modelpool_crd(), indent=2) + "\n",
+        "rights.md": rights_page(),
         "toque.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
 
