@@ -35,6 +35,7 @@ FULL: Mapping[str, Any] = {
     "controller": {"pods": 3, "tolerations": ["spot"], "nodeSelector": {"a": "b"}, "keda": True},
     "networkPolicy": {"dns": True, "cidrs": ["10.1.0.0/16", "192.0.2.7/32"]},
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "metricsApi": {"secret": "front", "caBundle": "Y2VydA==", "annotations": {"cert-manager.io/inject-ca-from": "a/b"}},
     "config": '[keys.ann]\nsha256 = "0"\n\n# \u00e9, a tab\t and {{ what is no template }}\n',
     "models": {"chat": CHAT, "a.b": {**CHAT, "slots": 1073741824, "options": {"x": 0.5, "y": True, "z": "no"}}},
 }

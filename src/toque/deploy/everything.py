@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from toque.config.crd import modelpool_crd
 from toque.deploy.fill import Release, parts
+from toque.deploy.metrics_api import metrics_api
 from toque.deploy.parts import controller, gateway, models, settings
 from toque.deploy.surroundings import network_policies, priority_classes, service_monitor
 from toque.deploy.tree import Tree
@@ -21,6 +22,7 @@ def templates() -> Mapping[str, Sequence[Tree]]:
         "settings.yaml": [settings()],
         "network.yaml": network_policies(),
         "controller.yaml": controller(),
+        "metrics-api.yaml": metrics_api(),
         "gateway.yaml": gateway(),
         "monitoring.yaml": [service_monitor()],
         "models.yaml": [models()],

@@ -3,6 +3,7 @@
 Law: gateways have no rights in the cluster, unless one of them does it all (`single`); controllers have those of `kube.rights`.
 """
 
+from toque.deploy import metrics_api
 from toque.deploy.process import Process, deployment, given, port, service_account, variable
 from toque.deploy.tree import Api, Both, Each, Has, Is, Item, Joined, Key, Name, Namespace, Not, Tree, Value, When
 from toque.deploy.words import (
@@ -144,11 +145,13 @@ def _controller_process() -> Process:
             variable("TOQUE_RECORDS_STATE_DIR", STATE_DIR),
             *_driver_env(),
             given("controller.keda", keda),
+            *metrics_api.environment(),
         ],
         ports=[
             port("cluster", CLUSTER_PORT),
             port("metrics", METRICS_PORT),
             given("controller.keda", port("keda", KEDA_PORT)),
+            *metrics_api.ports(),
         ],
         pods=Value("controller.pods"),
         grace_s=30,
@@ -156,6 +159,8 @@ def _controller_process() -> Process:
         works_in_cluster=True,
         env_from=When(Has("envSecrets"), [Each("envSecrets", {"secretRef": {"name": Item()}})]),
         state={"name": "state", "emptyDir": {}},
+        volumes=metrics_api.volumes(),
+        mounts=metrics_api.mounts(),
     )
 
 

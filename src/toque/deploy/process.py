@@ -44,6 +44,8 @@ class Process:
     env_from: Tree
     state: Tree
     """The volume of that name."""
+    volumes: Sequence[Tree] = ()
+    mounts: Sequence[Tree] = ()
 
 
 def variable(name: str, value: Tree) -> Table:
@@ -113,6 +115,7 @@ def _pod(process: Process) -> Table:
             {"name": "secret", "secret": {"secretName": Value("secret")}},
             {"name": "scratch", "emptyDir": {}},
             process.state,
+            *process.volumes,
         ],
     }
 
@@ -149,6 +152,7 @@ def _container(process: Process) -> Table:
             {"name": "secret", "mountPath": SECRET_DIR, "readOnly": True},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a volume of the Pod's own
             {"name": "state", "mountPath": STATE_DIR},
+            *process.mounts,
         ],
     }
 

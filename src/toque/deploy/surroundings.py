@@ -11,6 +11,7 @@ from toque.deploy.words import (
     CONTROLLER,
     GATEWAY,
     KEDA_PORT,
+    METRICS_API_PORT,
     METRICS_PORT,
     REPLICA,
     Table,
@@ -108,10 +109,11 @@ def _into_replicas() -> Table:
 
 def _into_controllers() -> Table:
     keda: Tree = When(Has("controller.keda"), {"protocol": "TCP", "port": KEDA_PORT})
+    metrics_api: Tree = When(Has("metricsApi.secret"), {"protocol": "TCP", "port": METRICS_API_PORT})
     return {
         "policyTypes": ["Ingress"],
         "ingress": [
             {**_from(GATEWAY), **_ports(CLUSTER_PORT)},
-            {"ports": [{"protocol": "TCP", "port": METRICS_PORT}, keda]},
+            {"ports": [{"protocol": "TCP", "port": METRICS_PORT}, keda, metrics_api]},
         ],
     }

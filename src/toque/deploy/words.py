@@ -10,7 +10,9 @@ from toque.kube.words import FLEET_LABEL, Manifest
 
 GATEWAY, CONTROLLER, REPLICA = "gateway", "controller", "replica"
 API_PORT, METRICS_PORT, CLUSTER_PORT, KEDA_PORT = 8080, 9090, 7070, 7071
+METRICS_API_PORT = 8443
 SETTINGS_DIR, SECRET_DIR, STATE_DIR = "/etc/toque", "/etc/toque-secret", "/state"
+METRICS_API, METRICS_API_DIR = "metrics-api", "/etc/toque-metrics-api"
 SETTINGS_FILE = "toque.toml"
 
 Table: TypeAlias = dict[str, Tree]

@@ -81,7 +81,7 @@ class ControllerPods:
     annotations: Mapping[str, str] = _texts(Setting("Annotations of its Pods, for what else runs in the cluster."))
     keda: bool = setting(
         False,  # noqa: FBT003 - a default
-        Setting("Answer KEDA's external scaler at port 6000 of its Service, so that ScaledObjects may name it."),
+        Setting("Answer KEDA's external scaler at port 7071 of its Service, so that ScaledObjects may name it."),
     )
 
 
@@ -128,6 +128,25 @@ class Monitoring:
     )
     interval_s: int = setting(15, Setting("Between two scrapes; a replica starts within a few.", "s", minimum=1))
     labels: Mapping[str, str] = _texts(Setting("Labels by which your Prometheus chooses ServiceMonitors."))
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsApi:
+    """The cluster's external metrics API, answered by controllers, so that HPAs may carry out what toque decides."""
+
+    secret: str = setting(
+        "",
+        Setting(
+            "Secret with `tls.crt` and `tls.key` (for `NAME-metrics-api.NAMESPACE.svc`) and `client-ca.crt` (of the cluster's front "
+            "proxy). Empty: no such API, for a cluster has one, and KEDA brings its own."
+        ),
+    )
+    ca_bundle: str = setting(
+        "", Setting("Authority of that certificate, PEM in base64 (empty: something else puts it there).")
+    )
+    annotations: Mapping[str, str] = _texts(
+        Setting("Annotations of the APIService, such as the one by which cert-manager puts its authority there.")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +202,4 @@ class DeploySpec:
     priority: PriorityClasses = field(default_factory=PriorityClasses)
     network_policy: Walls = field(default_factory=Walls)
     service_monitor: Monitoring = field(default_factory=Monitoring)
+    metrics_api: MetricsApi = field(default_factory=MetricsApi)
