@@ -15,6 +15,7 @@ from tests.deploy.releases import CHAT, FULL, IMAGE, RELEASES, by_name, check, r
 from tests.house.source import ROOT
 from toque.config.camel import to_camel
 from toque.config.crd import modelpool_crd
+from toque.config.pools import read_controller
 from toque.config.read import read_config, read_settings
 from toque.deploy.everything import manifests
 from toque.deploy.text import document
@@ -138,6 +139,17 @@ def test_what_processes_are_told_is_what_they_can_read(tmp_path: Path, layout: s
         (chat,) = spec.models
         assert (chat.agent.source, chat.runs_in_pod) == ("/models/chat.gguf", True)
         assert (spec.kubernetes.fleet, spec.kubernetes.keep) == ("toque", True)
+
+
+def test_what_a_controller_is_told_it_can_read_in_any_image(tmp_path: Path) -> None:
+    objects = read(printed(tmp_path, "render", "--only", "objects"))
+    file = tmp_path / "settings.toml"
+    file.write_text(by_name(objects)["ConfigMap", "toque-settings"]["data"]["toque.toml"])
+    env = {one["name"]: one["value"] for one in container(objects, "toque-controller")["env"]}
+    image = {"TOQUE_LISTEN": "0.0.0.0:8080"}  # as toque's own image says it, for the door that a controller has not
+    spec = read_controller(file, image | env, {})
+    assert (spec.metrics_listen, spec.cluster.listen) == ("0.0.0.0:9090", "0.0.0.0:7070")
+    assert (spec.kubernetes.fleet, spec.kubernetes.keep) == ("toque", True)
 
 
 def test_a_model_of_the_settings_is_a_model_pool(tmp_path: Path) -> None:

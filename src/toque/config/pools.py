@@ -42,7 +42,7 @@ def read_controller(path: Path | None, environment: Mapping[str, str], flags: Ma
             where=layers.blame(("models",)),
             fix="Make a ModelPool of each: docs/how-to/operator.md.",
         )
-    for setting in ("keys", "keys_file"):
+    for setting in ("keys", "keys_file", "listen"):
         layers.table.pop(setting, None)
     layers.table["driver"] = KUBERNETES
     spec = read_layers(layers)

@@ -20,7 +20,7 @@ from toque.deploy.words import (
     name_of,
     whole,
 )
-from toque.kube.restricted import container_security, pod_security
+from toque.kube.restricted import NOBODY, container_security, pod_security
 
 PROBE_S = 5
 
@@ -102,7 +102,8 @@ def _pod(process: Process) -> Table:
         "serviceAccountName": name_of(process.component),
         "automountServiceAccountToken": process.works_in_cluster,
         "enableServiceLinks": False,
-        "securityContext": whole(pod_security()),
+        # A volume that somebody else made belongs to root; its group is made ours.
+        "securityContext": {**whole(pod_security()), "fsGroup": NOBODY, "fsGroupChangePolicy": "OnRootMismatch"},
         "imagePullSecrets": When(Has("imagePullSecrets"), [Each("imagePullSecrets", {"name": Item()})]),
         "nodeSelector": given(f"{table}.nodeSelector"),
         "tolerations": When(Has(f"{table}.tolerations"), [Each(f"{table}.tolerations", TolerationItem())]),
