@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from tests.drivers.bench import until
 from toque.kube.connection import CALLS_MAX, open_client
+from toque.kube.trouble import FencedError, explain
 from toque.model.errors import ConfigError
 from toque.model.pod_spec import KubernetesSpec
 from toque.model.service_spec import LimitSpec
@@ -82,3 +83,30 @@ async def test_a_thousand_calls_go_few_at_a_time_and_watches_wait_for_none_of_th
     await server.close()
     await handler.close()
     assert most == CALLS_MAX
+
+
+async def test_what_we_may_not_change_never_leaves_and_what_we_look_at_does(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def answer(request: Asked) -> Response:
+        asked.append(request.method)
+        return JSONResponse({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "one"}})
+
+    methods = ["GET", "PATCH", "DELETE"]
+    handler = AsgiHandler(Starlette(routes=[Route("/{path:path}", answer, methods=methods)]))
+    server = await serve(("127.0.0.1", 0), handler, LimitSpec())
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG.replace("https://127.0.0.1:1", f"http://127.0.0.1:{server.port}"))
+    is_ours = True
+    async with open_client(KubernetesSpec(kubeconfig=str(file)), {}, lambda: is_ours) as client:
+        await client.patch(Pod, "one", {})
+        is_ours = False
+        with pytest.raises(FencedError) as fenced:
+            await client.patch(Pod, "one", {})
+        assert explain(fenced.value) == "this controller may change nothing now: it may lead no more"
+        with pytest.raises(FencedError):
+            await client.delete(Pod, "one")
+        await client.get(Pod, "one")
+    await server.close()
+    await handler.close()
+    assert asked == ["PATCH", "GET"]

@@ -56,7 +56,7 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         stack.push_async_callback(client.close)
         name = f"{socket.gethostname()}-{secrets.token_hex(NAME_BYTES)}"
         clock = time.time  # noqa: TID251 - the times of Leases, statuses and Events are for people
-        reign = Reign(spec, client, clock, announce)
+        reign = Reign(spec, clock, announce)
         candidate = Candidate(name, spec.cluster, LeaseRecord(client, clock), reign.turned)
         reign.election = candidate.election
         stack.push_async_callback(candidate.close)

@@ -32,8 +32,8 @@ from toque.records.ledger import Ledger
 from toque.runtime.agent import PooledAgent
 from toque.runtime.controller import Controller
 
-Owner: TypeAlias = Callable[[ModelSpec], Mapping[str, object] | None]
-"""The ownerReference of what is made for a model, where replicas are Pods."""
+Adapt: TypeAlias = Callable[[Site], Site]
+"""Says what is different where drivers work."""
 
 
 class OpenFleet:
@@ -43,10 +43,9 @@ class OpenFleet:
     """
 
     def __init__(
-        self, lineup: Lineup, home: Path, ledger: Ledger, announce: Announce, stack: AsyncExitStack, owner: Owner
+        self, lineup: Lineup, home: Path, ledger: Ledger, announce: Announce, stack: AsyncExitStack, adapt: Adapt
     ) -> None:
         self.lineup = lineup
-        self._owner = owner
         self._home = home
         self._ledger = ledger
         self._announce = announce
@@ -64,7 +63,7 @@ class OpenFleet:
             self._plugins.routers,
             born=born,
         )
-        self._drivers = _Drivers(self._site(progress, home), lineup.spec.driver)
+        self._drivers = _Drivers(adapt(self._site(progress, home)), lineup.spec.driver)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -132,7 +131,6 @@ class OpenFleet:
             notice=lambda text: self._announce(Assumed(text)),
             kubernetes=self.lineup.spec.kubernetes,
             settings=lambda model: replica_settings(self.lineup.told(model.pool.name)),
-            owner=self._owner,
         )
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:
@@ -182,9 +180,9 @@ class _Drivers:
 async def open_fleet(
     settings: str | Path | ServiceSpec | None = None,
     announce: Announce = lambda _: None,
-    owner: Owner = lambda _: None,
+    adapt: Adapt = lambda site: site,
 ) -> AsyncGenerator[OpenFleet, None]:
-    """Open a fleet from a settings file, a spec, or (None) ./toque.toml or the embedded model; `owner` as in `Site`.
+    """Open a fleet from a settings file, a spec, or (None) ./toque.toml or the embedded model.
 
     Raises `ConfigError` for settings that cannot be used, `ToqueError` when the embedded model cannot be fetched.
     """
@@ -195,7 +193,7 @@ async def open_fleet(
         stack.push_async_callback(ledger.close)
         lineup = await line_up(spec, home, announce, ledger)
         ledger.follow(identities(lineup))
-        fleet = OpenFleet(lineup, home, ledger, announce, stack, owner)
+        fleet = OpenFleet(lineup, home, ledger, announce, stack, adapt)
         stack.push_async_callback(fleet.close)
         fleet.open()
         yield fleet

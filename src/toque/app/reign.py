@@ -12,7 +12,8 @@ from dataclasses import replace
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.lineup import Announce
 from toque.app.reconciler import Reconciler, vet
-from toque.kube.connection import Client
+from toque.drivers.site import Site
+from toque.kube.connection import open_client
 from toque.kube.model_pools import ModelPools, owner_of
 from toque.kube.trouble import TROUBLE, Backoff, explain, is_gone
 from toque.model.agent_spec import ModelSpec
@@ -38,9 +39,8 @@ class Reign:
 
     election: Election
 
-    def __init__(self, spec: ServiceSpec, client: Client, clock: Callable[[], float], announce: Announce) -> None:
+    def __init__(self, spec: ServiceSpec, clock: Callable[[], float], announce: Announce) -> None:
         self._spec = spec
-        self._client = client
         self._clock = clock
         self._announce = announce
         self._loop = asyncio.get_running_loop()
@@ -51,6 +51,7 @@ class Reign:
         self._scribe: Scribe | None = None
         self._decided: list[Callable[[], None]] = []
         self.fleet: OpenFleet | None = None
+        self._is_closing = False
         self.trouble = ""
 
     def turned(self, is_leading: bool) -> None:  # noqa: FBT001 - the shape that a candidate calls
@@ -63,7 +64,8 @@ class Reign:
             self.fleet.controller.halt()
         if self._rule is not None:
             self._rule.cancel()
-        self._announce(Turned(is_leading=False, reason=self.election.trouble))
+        if not self._is_closing:
+            self._announce(Turned(is_leading=False, reason=self.election.trouble))
 
     def open(self) -> None:
         """Begin to wait for our turn."""
@@ -71,6 +73,7 @@ class Reign:
 
     async def close(self) -> None:
         """Rule no more."""
+        self._is_closing = True
         if self.fleet is not None:
             self.fleet.controller.halt()
         tasks = [task for task in (self._task, self._rule) if task is not None]
@@ -81,6 +84,10 @@ class Reign:
     def announce(self, decided: Callable[[], None]) -> None:
         """Learn whom to tell that there is a new decision, or that we decide no more."""
         self._decided.append(decided)
+
+    def may_write(self) -> bool:
+        """Whether the cluster is ours to change now: whoever slept beyond its time finds out here."""
+        return self._loop.time() < self.election.until
 
     # ---- what people see
 
@@ -133,10 +140,13 @@ class Reign:
             await self._backoff.pause(error)
 
     async def _reign(self) -> None:
-        spec, pools = self._spec, ModelPools(self._client, self._spec.kubernetes.fleet)
+        spec = self._spec
         roll = Roll(spec, vet)
         async with AsyncExitStack() as stack:
-            informer = Informer(spec.kubernetes, self._client.namespace, os.environ)
+            client = open_client(spec.kubernetes, os.environ, self.may_write)
+            stack.push_async_callback(client.close)
+            pools = ModelPools(client, spec.kubernetes.fleet)
+            informer = Informer(spec.kubernetes, client.namespace, os.environ)
             stack.push_async_callback(informer.close)
             roll.call(await self._all(pools))
             fleet = await stack.enter_async_context(self._open_fleet(roll))
@@ -161,7 +171,10 @@ class Reign:
             entry = roll.entries.get(model.pool.name)
             return owner_of(entry.name, entry.uid) if entry is not None else None
 
-        async with open_fleet(roll.agree(), self._hear, owner) as fleet:
+        def adapt(site: Site) -> Site:
+            return replace(site, owner=owner, may_write=self.may_write)
+
+        async with open_fleet(roll.agree(), self._hear, adapt) as fleet:
             self.fleet = fleet
             for decided in self._decided:
                 fleet.controller.announce(decided)

@@ -22,7 +22,8 @@ class Site:
     when it does; both may raise `ConfigError`. `environment` is this process's own: a driver picks a few names from it.
     `state_dir` is where traces for the next start are left. `memory_kills` counts what the kernel killed for want of memory.
     `notice` takes what a person should know about this machine. Where replicas are Pods: `kubernetes` says in which cluster,
-    `settings` what a replica there reads (TOML), `owner` is the ownerReference of what is made for a model (None: nobody's).
+    `settings` what a replica there reads (TOML), `owner` is the ownerReference of what is made for a model (None: nobody's),
+    `may_write` whether anything may be changed there now.
     """
 
     report: Report
@@ -35,4 +36,5 @@ class Site:
     notice: Callable[[str], None] = lambda _: None
     kubernetes: KubernetesSpec = field(default_factory=KubernetesSpec)
     settings: Callable[[ModelSpec], str] = lambda _: ""
+    may_write: Callable[[], bool] = lambda: True
     owner: Callable[[ModelSpec], Mapping[str, object] | None] = lambda _: None

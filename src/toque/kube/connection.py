@@ -6,7 +6,7 @@ Law: no connection is made before something is asked; credentials stay inside th
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from lightkube.config.client_adapter import verify_cluster
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError as BadKubeconfig
 
+from toque.kube.trouble import FencedError
 from toque.kube.words import MANAGER
 from toque.model.errors import ConfigError
 from toque.model.pod_spec import KubernetesSpec
@@ -37,18 +38,25 @@ CALLS_MAX = 16
 """Calls under way at once, watches not counted. More are not answered sooner, and each costs the HTTP client a look at all others."""
 
 
-class _Orderly(httpx2.AsyncHTTPTransport):
-    """Lets so many calls through at once; the others wait their turn."""
+MayWrite: TypeAlias = Callable[[], bool]
+"""Whether we may change anything in the cluster now; asked before each call that does."""
 
-    def __init__(self, *, verify: ssl.SSLContext | bool) -> None:
+
+class _Orderly(httpx2.AsyncHTTPTransport):
+    """Lets so many calls through at once; the others wait their turn. What we may not write never leaves."""
+
+    def __init__(self, *, verify: ssl.SSLContext | bool, may_write: MayWrite) -> None:
         super().__init__(verify=verify, socket_options=KEEP_ALIVE)
         self._room = asyncio.Semaphore(CALLS_MAX)
+        self._may_write = may_write
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Make a call when it is its turn; a watch at once, for it takes its place for minutes."""
         if request.url.params.get("watch"):
             return await super().handle_async_request(request)
         async with self._room:
+            if request.method != "GET" and not self._may_write():
+                raise FencedError("not ours to change now", request=request)
             return await super().handle_async_request(request)
 
 
@@ -101,13 +109,15 @@ def _access(found: SingleConfig) -> Access:
     )
 
 
-def open_client(spec: KubernetesSpec, environment: Mapping[str, str]) -> lightkube.AsyncClient:
+def open_client(
+    spec: KubernetesSpec, environment: Mapping[str, str], may_write: MayWrite = lambda: True
+) -> lightkube.AsyncClient:
     """Return a client of the cluster; whoever opens it closes it. Raises `ConfigError` where none is to be found."""
     where = _place(spec, environment)
     try:
         found = _context(where)
         return lightkube.AsyncClient(
-            found, namespace=spec.namespace or None, field_manager=MANAGER, transport=_transport(found)
+            found, namespace=spec.namespace or None, field_manager=MANAGER, transport=_transport(found, may_write)
         )
     except Exception as error:  # whatever reading a file of somebody else's may raise, it is that file
         raise _unreachable(where, error) from error
@@ -133,7 +143,7 @@ def _context(where: str) -> SingleConfig:
     return found
 
 
-def _transport(config: SingleConfig) -> httpx2.AsyncHTTPTransport:
+def _transport(config: SingleConfig, may_write: MayWrite) -> httpx2.AsyncHTTPTransport:
     assert config.user is not None
     verify = verify_cluster(config.cluster, config.user, config.abs_file, trust_env=True)
-    return _Orderly(verify=verify)
+    return _Orderly(verify=verify, may_write=may_write)

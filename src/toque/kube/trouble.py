@@ -21,6 +21,10 @@ BACKOFF_S_MAX = 10.0
 _HOPELESS = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
+class FencedError(httpx2.TransportError):
+    """A call that would change something was not made: we may not, now."""
+
+
 def status_of(error: Exception) -> int:
     """Return the HTTP status that an error came with; 0 where nothing answered."""
     if isinstance(error, ApiError) and error.status is not None:
@@ -46,6 +50,8 @@ def is_hopeless(error: Exception) -> bool:
 def explain(error: Exception) -> str:
     """Say in one sentence what went wrong."""
     match status_of(error):
+        case _ if isinstance(error, FencedError):
+            return "this controller may change nothing now: it may lead no more"
         case 0:
             return f"the API server cannot be reached ({type(error).__name__})"
         case HTTPStatus.UNAUTHORIZED:

@@ -67,7 +67,7 @@ class Estate:
         self._errands = errands
         self._tenants = tenants
         spec = site.kubernetes
-        client = open_client(spec, site.environment)
+        client = open_client(spec, site.environment, site.may_write)
         self.cluster = Cluster(client, spec.fleet)
         self.protection = Protection(client, errands, self.insist, site.notice)
         self.freshness = Freshness(frozenset({PODS, DEPLOYMENTS}), self._turned)
