@@ -6,7 +6,7 @@ Law: every change has a version of its own and is told to whoever follows its ki
 import asyncio
 import copy
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -59,6 +59,7 @@ class Objects:
         """Keep a new one."""
         metadata = made.setdefault("metadata", {})
         metadata["namespace"] = place.namespace
+        metadata.setdefault("name", f"{metadata.get('generateName', '')}{self.version}")
         metadata.setdefault("uid", f"{self.version:08d}-0000-4000-8000-000000000000")
         metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
         metadata.setdefault("generation", 1)
@@ -66,10 +67,13 @@ class Objects:
         self._tell(place, "ADDED", made)
         return made
 
-    def change(self, place: Place, name: str, patch: Object) -> Object:
-        """Merge a patch into one; a patch that changes nothing is no change."""
+    def change(self, place: Place, name: str, patch: Object | Sequence[Object]) -> Object:
+        """Merge a patch into one, or do its steps; a patch that changes nothing is no change."""
         kept = self._kept[place.anywhere][place.namespace, name]
-        changed = merged(kept, {key: patch[key] for key in patch if key not in {"apiVersion", "kind"}})
+        if not isinstance(patch, dict):
+            changed = stepped(kept, patch)
+        else:
+            changed = merged(kept, {key: patch[key] for key in patch if key not in {"apiVersion", "kind"}})
         if changed == kept:
             return kept
         self._kept[place.anywhere][place.namespace, name] = changed
@@ -119,6 +123,23 @@ def merged(kept: Any, patch: Any) -> Any:
             out[key] = list(by_type.values())
         else:
             out[key] = merged(out.get(key, {} if isinstance(value, dict) else None), value)
+    return out
+
+
+def stepped(kept: Object, steps: "Iterable[Object]") -> Object:
+    """Do the steps of a JSON patch, as far as they add, replace and remove."""
+    out: Object = copy.deepcopy(kept)
+    for step in steps:
+        *way, last = (part.replace("~1", "/").replace("~0", "~") for part in step["path"].strip("/").split("/"))
+        at: Any = out
+        for part in way:
+            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+        if step["op"] == "remove":
+            at.pop(int(last) if isinstance(at, list) else last)
+        elif step["op"] in {"add", "replace"} and isinstance(at, list):
+            at.append(step["value"])
+        elif step["op"] in {"add", "replace"}:
+            at[last] = step["value"]
     return out
 
 

@@ -15,32 +15,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
 START_S = 120.0
 SETTLE_S = 3.0
 """After everything is ready: what follows a start is over."""
 SETTINGS = """
-listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
-driver = "kubernetes"
+{up}
 [kubernetes]
 kubeconfig = "{kubeconfig}"
 namespace = "models"
 """
+UP = 'listen = "127.0.0.1:0"\ndriver = "kubernetes"'
 MODEL = """
 [models.m{number:04d}]
 agent = "fake"
 pod = {{ image = "bench", port = {port} }}
-replicas = {{ minimum_warm = {warm}, maximum = 8 }}
+replicas = {{ minimum_warm = {warm}, maximum = 100 }}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """So many pools, each with so many replicas that stay."""
+    """So many pools, each with so many replicas that stay; `verb` is who keeps them: `up`, or `controller` with ModelPools."""
 
+    verb: str
     pools: int
     warm: int
 
@@ -50,14 +51,27 @@ class Estate:
         return self.pools * self.warm
 
 
-ASLEEP = (Estate(10, 0), Estate(100, 0), Estate(1000, 0))
-AWAKE = (Estate(10, 5), Estate(1000, 5))
+ESTATES = (
+    Estate("up", 10, 0),
+    Estate("up", 100, 0),
+    Estate("up", 1000, 0),
+    Estate("up", 10, 5),
+    Estate("up", 1000, 5),
+    Estate("controller", 10, 0),
+    Estate("controller", 200, 0),
+    Estate("controller", 200, 25),
+)
+QUICK = (Estate("up", 10, 0), Estate("up", 100, 0), Estate("controller", 10, 0), Estate("controller", 10, 2))
+LEASE = ("GET leases", "PUT leases", "POST leases")
+"""Calls by which a controller goes on leading, pools or none."""
 
 
 def rest(folder: Path, *, quick: bool) -> Sequence[Mapping[str, object]]:
     """One row an estate."""
-    estates = (ASLEEP[0], ASLEEP[1], AWAKE[0]) if quick else (*ASLEEP, *AWAKE)
-    return [measured(estate, folder / f"{estate.pools}-{estate.warm}", 3.0 if quick else 8.0) for estate in estates]
+    return [
+        measured(estate, folder / f"{estate.verb}-{estate.pools}-{estate.warm}", 3.0 if quick else 8.0)
+        for estate in (QUICK if quick else ESTATES)
+    ]
 
 
 def measured(estate: Estate, folder: Path, window_s: float) -> Mapping[str, object]:
@@ -65,30 +79,68 @@ def measured(estate: Estate, folder: Path, window_s: float) -> Mapping[str, obje
     folder.mkdir(parents=True)
     with simulated(folder) as (kubeconfig, api_url, port):
         settings = folder / "toque.toml"
-        models = "".join(MODEL.format(number=number, port=port, warm=estate.warm) for number in range(estate.pools))
-        settings.write_text(SETTINGS.format(kubeconfig=kubeconfig) + models)
+        settings.write_text(_settings(estate, kubeconfig, port))
+        if estate.verb == "controller":
+            _apply(api_url, estate, port)
         began = time.perf_counter()
-        with toque(settings) as (pid, admin_url):
+        with toque(estate.verb, settings) as (pid, admin_url):
             _until(lambda: _shown(api_url) >= estate.replicas, START_S)
             start_s = time.perf_counter() - began
             started = (_counts(api_url), _cpu_s(pid))
-            Event().wait(SETTLE_S)
+            _settle(api_url, estate)
             before, cpu_s = _counts(api_url), _cpu_s(pid)
             Event().wait(window_s)
-            calls = sum((_counts(api_url)[what] - before.get(what, 0)) for what in _counts(api_url))
-            at_rest_s = _cpu_s(pid) - cpu_s
-            scrape_s = _scrape_s(admin_url)
+            after, at_rest_s = _counts(api_url), _cpu_s(pid) - cpu_s
+            calls = {what: count - before.get(what, 0) for what, count in after.items()}
+            leading = sum(calls.pop(what, 0) for what in LEASE)
             return {
+                "verb": estate.verb,
                 "pools": estate.pools,
                 "replicas": estate.replicas,
                 "start_s": round(start_s, 2),
                 "start_calls": sum(started[0].values()),
                 "start_cpu_s": round(started[1], 2),
-                "rest_calls_per_min": round(calls * 60 / window_s, 1),
+                "rest_calls_per_min": round(sum(calls.values()) * 60 / window_s, 1),
+                "lease_calls_per_min": round(leading * 60 / window_s, 1),
                 "rest_cpu_percent": round(100 * at_rest_s / window_s, 2),
                 "memory_mb": round(_memory_mb(pid), 1),
-                "scrape_ms": round(1000 * scrape_s, 1),
+                "scrape_ms": round(1000 * _scrape_s(admin_url), 1),
             }
+
+
+def _settings(estate: Estate, kubeconfig: Path, port: int) -> str:
+    if estate.verb == "controller":
+        return SETTINGS.format(kubeconfig=kubeconfig, up="")
+    models = "".join(MODEL.format(number=number, port=port, warm=estate.warm) for number in range(estate.pools))
+    return SETTINGS.format(kubeconfig=kubeconfig, up=UP) + models
+
+
+def _apply(api_url: str, estate: Estate, port: int) -> None:
+    """Make the ModelPools."""
+    for number in range(estate.pools):
+        replicas = {"minimumWarm": estate.warm, "maximum": 100, "target": 0}
+        spec = {"agent": "fake", "pod": {"image": "bench", "port": port}, "replicas": replicas}
+        body = {
+            "apiVersion": "toque.dev/v1alpha1",
+            "kind": "ModelPool",
+            "metadata": {"name": f"m{number:04d}"},
+            "spec": spec,
+        }
+        path = f"{api_url}/apis/toque.dev/v1alpha1/namespaces/models/modelpools"
+        asked = Request(path, json.dumps(body).encode(), {"content-type": "application/json"})
+        with urlopen(asked, timeout=60):
+            pass
+
+
+def _settle(api_url: str, estate: Estate) -> None:
+    """Wait until nothing more is written: a controller tells each pool's status in its turn."""
+    written = -1
+    while written != (written := sum(_counts(api_url).values()) if estate.verb == "up" else _written(api_url)):
+        Event().wait(SETTLE_S)
+
+
+def _written(api_url: str) -> int:
+    return sum(count for what, count in _counts(api_url).items() if what not in LEASE)
 
 
 @contextmanager
@@ -105,9 +157,9 @@ def simulated(folder: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 @contextmanager
-def toque(settings: Path) -> Iterator[tuple[int, str]]:
+def toque(verb: str, settings: Path) -> Iterator[tuple[int, str]]:
     """Run a toque; yield its process id and where its admin listener is. It is killed by its id: nobody needs its farewells."""
-    argv = (sys.executable, "-m", "toque", "up", "--json", "--config", str(settings))
+    argv = (sys.executable, "-m", "toque", verb, "--json", "--config", str(settings))
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(settings.parent),
@@ -124,7 +176,7 @@ def toque(settings: Path) -> Iterator[tuple[int, str]]:
 
 def _admin_url(told: Path) -> str:
     lines = told.read_text().splitlines()
-    return next((str(json.loads(line)["admin_url"]) for line in lines if '"Listening"' in line), "")
+    return next((str(json.loads(line)["admin_url"]) for line in lines if '"admin_url"' in line), "")
 
 
 def _shown(api_url: str) -> int:
