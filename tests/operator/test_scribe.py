@@ -46,11 +46,18 @@ class Bench:
         self.roll.agree()
         self.pools = {name: replace(view(replica(1)), name=name) for name in names}
         self.beats = 0
-        subject = Subject(self.roll, self.view, "toque", lambda: 0.0)
+        self.steps: int | None = None
+        """How many the fleet took; None: one a look."""
+        self.questions = 0
+        subject = Subject(self.roll, self.view, self.count, "toque", lambda: 0.0)
         self.scribe = Scribe(subject, self.paper, self.looked)
 
     def view(self) -> FleetView:
         return FleetView(float(self.beats), False, Resources(), Resources(), tuple(self.pools.values()))
+
+    def count(self) -> int:
+        self.questions += 1
+        return self.beats if self.steps is None else self.steps
 
     async def looked(self, _: FleetView) -> None:
         self.beats += 1
@@ -80,6 +87,23 @@ async def test_a_status_is_written_once_and_again_when_it_changes(monkeypatch: p
         made.pools["b"] = replace(view(replica(1), replica(2)), name="b")
         await made.beat(3)
         assert made.paper.told == ["a", "b", "b"]
+
+
+async def test_a_fleet_at_rest_is_not_looked_at_again_until_it_takes_a_step_or_the_roll_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with bench(monkeypatch, "a", "b") as made:
+        made.steps = 1
+        await until(lambda: made.paper.told == ["a", "b"] and made.scribe._told is not None)
+        looks, asked = made.beats, made.questions
+        await until(lambda: made.questions > asked + 5)
+        assert made.beats == looks
+        made.pools["b"] = replace(view(replica(1), replica(2)), name="b")
+        made.steps = 2
+        await until(lambda: made.paper.told == ["a", "b", "b"])
+        made.roll.see(pool("c"))
+        made.roll.agree()
+        await until(lambda: made.paper.told[-1] == "c")
 
 
 async def test_of_many_only_so_many_are_written_at_a_time_and_all_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

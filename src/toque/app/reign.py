@@ -152,7 +152,8 @@ class Reign:
             fleet = await stack.enter_async_context(self._open_fleet(roll))
             stack.callback(informer.stop)
             reconciler = Reconciler(roll, fleet, pools, self._announce)
-            subject = Subject(roll, fleet.controller.view, spec.kubernetes.fleet, self._clock)
+            steps = lambda: fleet.controller.steps  # noqa: E731
+            subject = Subject(roll, fleet.controller.view, steps, spec.kubernetes.fleet, self._clock)
             self._scribe = Scribe(subject, pools, reconciler.look)
             informer.open(reconciler.see, reconciler.gone)
             async with asyncio.TaskGroup() as tasks:

@@ -57,6 +57,11 @@ class Happenings:
             if before != pool.wanted:
                 kept.waiting.append(("Normal", "Scaled", f"{before} -> {pool.wanted}: {_why(pool)}"))
 
+    @property
+    def are_told(self) -> bool:
+        """Whether nothing is to be told later."""
+        return not any(kept.waiting for kept in self._pools.values())
+
     def due(self, pool: str, most: int) -> list[Happening]:
         """Return what may be told now, and forget it; what is beyond the bounds is forgotten too, the older first."""
         kept = self._pools[pool]

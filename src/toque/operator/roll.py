@@ -50,6 +50,8 @@ class Roll:
         self._base = base
         self._vet = vet
         self.entries: dict[str, Entry] = {}
+        self.changes = 0
+        """How often anything on it became another."""
 
     def see(self, pool: Manifest) -> bool:
         """Take an object in; returns whether it says anything new."""
@@ -68,6 +70,7 @@ class Roll:
             self._read(entry, pool.get("spec") or {})
         entry.generation = max(generation, entry.generation)
         entry.is_leaving = entry.is_leaving or is_leaving
+        self.changes += 1
         return True
 
     def call(self, pools: list[Manifest]) -> bool:
@@ -76,6 +79,7 @@ class Roll:
         gone = [name for name in self.entries if name not in there]
         for name in gone:
             del self.entries[name]
+        self.changes += len(gone)
         news = [self.see(pool) for pool in pools]
         return any(news) or bool(gone)
 
@@ -85,11 +89,13 @@ class Roll:
         if entry is None or entry.is_leaving:
             return False
         entry.is_leaving = True
+        self.changes += 1
         return True
 
     def strike(self, name: str) -> None:
         """One is gone."""
         self.entries.pop(name, None)
+        self.changes += 1
 
     def agree(self) -> ServiceSpec:
         """Return the service that all pools come to, and note who was not taken at their word, and why."""
@@ -100,6 +106,7 @@ class Roll:
         for name, entry in staying.items():
             entry.good = held.get(name)
             entry.complaint = entry.misread or agreement.complaints.get(name, "")
+        self.changes += 1
         return replace(self._base, models=agreement.models)
 
     def _read(self, entry: Entry, spec: Manifest) -> None:

@@ -38,10 +38,14 @@ class Paper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is written about: who is on the roll, and what is seen of the fleet now. `clock` is the wall clock."""
+    """What is written about: who is on the roll, and what is seen of the fleet now. `clock` is the wall clock.
+
+    `steps` is another number whenever there may be anything else to see.
+    """
 
     roll: Roll
     view: Callable[[], FleetView]
+    steps: Callable[[], int]
     fleet: str
     clock: Callable[[], float]
 
@@ -57,10 +61,13 @@ class Scribe:
         self._backoff = Backoff(asyncio.Event())
         self._turn: list[str] = []
         """Names, those that were written longest ago first."""
+        self._told: tuple[int, int] | None = None
+        """Steps and changes of the roll of which all was told; None: not all was."""
 
     def failed(self, pool: str, reason: str) -> None:
         """A replica of a pool failed."""
         self._happenings.failed(pool, reason)
+        self._told = None
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -77,6 +84,11 @@ class Scribe:
                         await never.wait()
 
     async def _beat(self) -> None:
+        """Tell what is new: a thousand pools at rest cost no look."""
+        now = (self._subject.steps(), self._subject.roll.changes)
+        if now == self._told:
+            return
+        self._told = None
         view = self._subject.view()
         await self._looked(view)
         pools = {pool.name: pool for pool in view.pools}
@@ -91,11 +103,14 @@ class Scribe:
                 return
             self._turn.remove(entry.name)
             self._turn.append(entry.name)
+        if self._happenings.are_told:
+            self._told = now
 
     def _in_turn(self) -> Iterator[Entry]:
         entries = self._subject.roll.entries
         self._turn = [name for name in self._turn if name in entries]
-        self._turn += [name for name in entries if name not in self._turn]
+        known = set(self._turn)
+        self._turn += [name for name in entries if name not in known]
         for name in list(self._turn):
             yield entries[name]
 

@@ -68,6 +68,8 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._is_closed = False
+        self.steps = 0
+        """How many were taken. Without another one, nothing but the time is another in the view."""
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
         """Learn each pool's driver and begin: replicas that are to be warm are started now."""
@@ -160,6 +162,7 @@ class Controller:
     # ---- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, event: Event) -> None:
+        self.steps += 1
         clock = self.now
         now = clock()
         effects = self._fleet.handle(event, now)
