@@ -306,7 +306,7 @@ async def test_every_request_becomes_one_line_of_json() -> None:
     sink = io.BytesIO()
     log = AccessLog(sink, lambda: 1_800_000_000.5)
     log.open()
-    log.write(Served("req-1", "/v1/chat/completions", 200, "ok", service_class="batch", ttft_ms=1.5))
+    log.write(Served("req-1", "/v1/chat/completions", 200, "ok", service_class="batch", ttft_us=1500))
     log.write(Served("req-2", "_other", 404, "not_found"))
     await log.close()
     first, second = (json.loads(line) for line in sink.getvalue().splitlines())
@@ -387,7 +387,7 @@ async def test_metrics_are_rendered_for_prometheus_with_bounded_labels() -> None
 
 def test_a_histogram_counts_up_to_its_bounds() -> None:
     metrics = Metrics()
-    for ttft_ms in (1.0, 5.0, 6.0, 10_000_000.0):
-        metrics.count(Served("a", "b", 200, "ok", "t", "m", "interactive", attempts=1, stream=True, ttft_ms=ttft_ms))
+    for ttft_us in (1000, 5000, 6000, 10_000_000_000):
+        metrics.count(Served("a", "b", 200, "ok", "t", "m", "interactive", attempts=1, stream=True, ttft_us=ttft_us))
     cumulated = dict(metrics.models["m", "interactive"].ttft.cumulated())
     assert (cumulated["0.005"], cumulated["0.01"], cumulated["600.0"], cumulated["+Inf"]) == (2, 3, 3, 4)

@@ -15,8 +15,8 @@ SERVED = Served(
     service_class="interactive",
     replica=2,
     attempts=2,
-    queue_wait_ms=1300.0,
-    duration_ms=2000.0,
+    queue_wait_us=1_300_000,
+    duration_us=2_000_000,
     output_tokens=24,
 )
 

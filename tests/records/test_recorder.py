@@ -10,7 +10,7 @@ from toque.sim.workload.trace import read_trace
 SALT = b"0123456789abcdef"
 
 
-def _served(ticket: int = 1, tenant: str = "alice", duration_ms: float = 2000.0) -> Served:
+def _served(ticket: int = 1, tenant: str = "alice", duration_us: int = 2_000_000) -> Served:
     return Served(
         "req-secret",
         "/v1/chat/completions",
@@ -20,7 +20,7 @@ def _served(ticket: int = 1, tenant: str = "alice", duration_ms: float = 2000.0)
         model="chat",
         service_class="batch",
         ticket=ticket,
-        duration_ms=duration_ms,
+        duration_us=duration_us,
         prompt_tokens=12,
         output_tokens=24,
     )
@@ -49,6 +49,6 @@ def test_what_never_became_a_ticket_is_not_recorded() -> None:
 def test_the_simulator_reads_what_was_recorded_in_order_of_arrival(tmp_path: Path) -> None:
     path, line = tmp_path / "traffic.jsonl", TrafficLine(SALT)
     path.write_bytes(
-        line(1_800_000_010.0, _served(duration_ms=1000.0)) + line(1_800_000_011.0, _served(duration_ms=5000.0))
+        line(1_800_000_010.0, _served(duration_us=1_000_000)) + line(1_800_000_011.0, _served(duration_us=5_000_000))
     )
     assert [(round(arrival.at, 3), arrival.prompt_tokens) for arrival in read_trace(path)] == [(0.0, 12), (3.0, 12)]

@@ -67,8 +67,8 @@ class ClassLine:
         tenant = self._crowd.largest_above((self._crowd.count(ticket.tenant) + 1) / ticket.share)
         if tenant is None or tenant == ticket.tenant:
             return None
-        lines = reversed(self._fair.values())
-        newest = next(newest for line in lines if (newest := line.newest_of(tenant)) is not None)
+        lowest_first = [line.newest_of(tenant) for line in reversed(self._fair.values())]
+        newest = next(journey for journey in lowest_first if journey is not None)
         self.leave(newest)
         return newest
 

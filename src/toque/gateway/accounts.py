@@ -128,7 +128,7 @@ class Reservation:
             cost = price.cost(served.prompt_tokens, served.output_tokens)
             used = Use(served.prompt_tokens + served.output_tokens, cost)
             self._tab.account.notice(served.output_tokens)
-        elif served.ttft_ms or (served.attempts and served.outcome == "abandoned"):  # 2
+        elif served.ttft_us or (served.attempts and served.outcome == "abandoned"):  # 2
             used = self._expected
         self._end(used)  # 3
 

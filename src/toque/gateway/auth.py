@@ -6,7 +6,7 @@ Law: a key is hashed before anything else is done with it, digests are compared 
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 
 from toque.core.fallback import WaysOut
@@ -15,11 +15,10 @@ from toque.gateway.rank import Rank, Rights
 from toque.model.errors import CallerError
 from toque.model.service_spec import KeySpec
 from toque.model.ticket import PRIORITY, ServiceClass
-from toque.model.value import value
 from toque.wire.client import Headers
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Whose request it is and what it may do. An empty `models` allows every model.
 

@@ -6,9 +6,8 @@ Law: the key comes first; then the form; then what is asked. A refusal at the do
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-
-from msgspec.structs import replace
 
 from toque.gateway.accounts import Reservation, Tab
 from toque.gateway.auth import Caller, KeyRing, check_model
@@ -17,7 +16,6 @@ from toque.gateway.openai import SHAPES, Ask, BodyReader
 from toque.gateway.rank import Rank, find_rank, read_urgency
 from toque.model.errors import CallerError, LimitedError
 from toque.model.ticket import ServiceClass
-from toque.model.value import value
 from toque.ports import Dialect
 from toque.wire.client import Headers
 from toque.wire.request import Request
@@ -30,7 +28,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What the head of a request says, and the keys it was checked with. It stays true while these are the keys.
 
@@ -119,11 +117,11 @@ class Door:
         """Add who may answer instead, and last of all what the limits of its key set aside for it. Raises `LimitedError`."""
         model = errand.ask.model
         if model in self._may_fall_back and (fallbacks := self._fallbacks(caller, errand.path, model)):
-            ask_instead = partial(self._readers[errand.path].read, body, caller.rights.best)
-            errand = replace(errand, fallbacks=fallbacks, ask_instead=ask_instead)
-        if caller.tab is None:
-            return errand
-        return replace(errand, reservation=_reserve(errand, caller.tab, is_item=is_item))
+            errand.fallbacks = fallbacks
+            errand.ask_instead = partial(self._readers[errand.path].read, body, caller.rights.best)
+        if caller.tab is not None:
+            errand.reservation = _reserve(errand, caller.tab, is_item=is_item)
+        return errand
 
     def _fallbacks(self, caller: Caller, path: str, model: str) -> tuple[str, ...]:
         """Which models may answer instead: those that the key covers and that answer this path."""

@@ -5,9 +5,6 @@ Law: everything in it was checked; what it says to a replica is in that replica'
 
 from collections.abc import Callable
 
-import msgspec
-from msgspec.structs import replace
-
 from toque.gateway.accounts import Reservation
 from toque.gateway.openai import Ask
 from toque.gateway.rank import Rank
@@ -22,32 +19,64 @@ FULL = frozenset({RefusalReason.QUEUE_FULL, RefusalReason.QUEUE_TIMEOUT, Refusal
 """Refusals that say that there is no room."""
 
 
-class Errand(msgspec.Struct, frozen=True):
+class Errand:
     """What the door found out: who asks for what, how it is called, and until when an answer is worth anything.
 
-    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF, but for those that each request has. `fallbacks` are the models
+    `path` is the path end at the replica; `fields` are header fields for it, each with its CRLF, but for those that each request has.
+    `tells_rank`: the request asked for a rank, so the answer tells which one it had. `share` is the weight of the tenant.
+
+    What few have comes later. `reservation` is what it was admitted by, where its key has limits. `fallbacks` are the models
     that may answer instead, and `ask_instead` says the request in the words of one of them; once one of them is to answer, `ask`
-    is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself. `tells_rank`: the
-    request asked for a rank, so the answer tells which one it had. `share` is the weight of the tenant; `reservation` is what
-    it was admitted by, where its key has limits.
+    is for that one, `asked` is the model that was asked, and `cause` says why it does not answer itself.
     """
 
-    ask: Ask
-    path: str
-    fields: bytes
-    request_id: bytes
-    tenant: str
-    rank: Rank
-    share: float
-    arrived_at: float
-    deadline: float
-    tells_rank: bool = False
-    reservation: Reservation | None = None
-    fallbacks: tuple[str, ...] = ()
-    ask_instead: Callable[[str], Ask] | None = None
-    asked: str = ""
-    cause: str = ""
-    misfit: CallerError | None = None
+    __slots__ = (
+        "arrived_at",
+        "ask",
+        "ask_instead",
+        "asked",
+        "cause",
+        "deadline",
+        "fallbacks",
+        "fields",
+        "misfit",
+        "path",
+        "rank",
+        "request_id",
+        "reservation",
+        "share",
+        "tells_rank",
+        "tenant",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the door finds out, at once
+        self,
+        ask: Ask,
+        path: str,
+        fields: bytes,
+        request_id: bytes,
+        tenant: str,
+        rank: Rank,
+        share: float,
+        arrived_at: float,
+        deadline: float,
+        tells_rank: bool = False,  # noqa: FBT001, FBT002 - by position: there is one for each request
+    ) -> None:
+        self.ask = ask
+        self.path = path
+        self.fields = fields
+        self.request_id = request_id
+        self.tenant = tenant
+        self.rank = rank
+        self.share = share
+        self.arrived_at = arrived_at
+        self.deadline = deadline
+        self.tells_rank = tells_rank
+        self.reservation: Reservation | None = None
+        self.fallbacks: tuple[str, ...] = ()
+        self.ask_instead: Callable[[str], Ask] | None = None
+        self.asked = self.cause = ""
+        self.misfit: CallerError | None = None
 
     def ticket(self, ticket_id: int) -> Ticket:
         """Return the request as the core sees it."""
@@ -86,17 +115,17 @@ class Errand(msgspec.Struct, frozen=True):
         if self.reservation is not None:
             self.reservation.cancel()
 
-    def divert(self, model: str, cause: FallbackCause) -> "Errand":
-        """Return the errand as one for another model, in its words.
+    def divert(self, model: str, cause: FallbackCause) -> None:
+        """Be for another model from now on, in its words.
 
         Where that model takes less than the one that was asked (no addresses of pictures, say), `misfit` says what.
         """
         assert self.ask_instead is not None, "a ticket with fallbacks comes with the way to ask them"
-        errand = replace(self, asked=self.asked or self.ask.model, cause=cause.value, misfit=None)
+        self.asked, self.cause, self.misfit = self.asked or self.ask.model, cause.value, None
         try:
-            return replace(errand, ask=self.ask_instead(model))
+            self.ask = self.ask_instead(model)
         except CallerError as error:
-            return replace(errand, ask=replace(self.ask, model=model), misfit=error)
+            self.ask, self.misfit = self.ask.to(model), error
 
 
 def prompt_tokens(ask: Ask) -> int:

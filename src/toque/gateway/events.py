@@ -6,11 +6,11 @@ The one thing taken out is the usage chunk, when the client did not ask for it.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, TypeAlias
 
 import msgspec
 
-from toque.gateway.familiar import UNREADABLE, FamiliarChunks, are_ordinary
+from toque.gateway.familiar import FamiliarChunks, are_ordinary
+from toque.gateway.shapes import NULL, UNREADABLE, Chunk, decode_chunk, decode_usage
 
 EVENT_BYTES_MAX = 2**20
 """An unfinished event at most."""
@@ -25,29 +25,6 @@ _BOUNDARY = re.compile(b"|".join(_MARKS))
 _BOUNDARY_LF = re.compile(b"\n\n")  # five times as fast
 _FIELD = re.compile(rb"[^\r\n]+")
 _DONE = b"[DONE]"
-_NULL = msgspec.Raw(b"null")
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    """What is looked for in an event that is not ordinary."""
-
-    usage: msgspec.Raw = _NULL
-    choices: msgspec.Raw = _NULL
-    error: dict[str, msgspec.Raw] | str | None = None
-
-
-_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**12)]
-
-
-class _Usage(msgspec.Struct, gc=False):
-    """The counts, in whatever order."""
-
-    prompt_tokens: _Count = 0
-    completion_tokens: _Count = 0
-
-
-_decode_usage = msgspec.json.Decoder(_Usage).decode
-_decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class StreamFaultError(Exception):
@@ -120,12 +97,12 @@ class EventStream:
         """Look at whole events one by one; return them without what the client did not ask for."""
         kept, start = [], 0
         for event, chunk in _read_each(data):
-            if chunk.usage != _NULL and self._takes_out(bytes(chunk.usage), chunk, data):
+            if chunk.usage != NULL and self._takes_out(bytes(chunk.usage), chunk, data):
                 kept.append(data[start : event.start])
                 start = event.stop
         return b"".join(kept) + data[start:] if start else data
 
-    def _takes_out(self, usage: bytes, chunk: _Chunk, data: bytes) -> bool:
+    def _takes_out(self, usage: bytes, chunk: Chunk, data: bytes) -> bool:
         """Read the counts; say whether the event has nothing else and the client did not ask for it."""
         if not usage.startswith(b"{"):
             return False
@@ -135,7 +112,7 @@ class EventStream:
         return not self._keeps_usage and _EMPTY.fullmatch(chunk.choices) is not None
 
 
-def _read_each(data: bytes) -> Iterator[tuple[slice, _Chunk]]:
+def _read_each(data: bytes) -> Iterator[tuple[slice, Chunk]]:
     """Read whole events one by one. Raises `StreamFaultError` at the first that cannot be read, or tells an error."""
     start = 0
     for boundary in (_BOUNDARY if b"\r" in data else _BOUNDARY_LF).finditer(data):
@@ -143,7 +120,7 @@ def _read_each(data: bytes) -> Iterator[tuple[slice, _Chunk]]:
         if text and text != _DONE:
             try:
                 text.decode()  # msgspec does not look into the texts that it passes over
-                chunk = _decode(text)
+                chunk = decode_chunk(text)
             except UNREADABLE:
                 raise StreamFaultError(data[:start]) from None
             if chunk.error is not None:
@@ -169,7 +146,7 @@ def _status(error: Mapping[str, msgspec.Raw] | str) -> int:
 def _read_usage(usage: bytes) -> tuple[int, int]:
     """Read prompt and output tokens of a usage object; 0 for what it does not say."""
     try:
-        counts = _decode_usage(usage)
+        counts = decode_usage(usage)
     except msgspec.DecodeError:  # it says something else than a count
         prompt, output = _PROMPT.search(usage), _OUTPUT.search(usage)
         return int(prompt[1]) if prompt else 0, int(output[1]) if output else 0
@@ -179,9 +156,10 @@ def _read_usage(usage: bytes) -> tuple[int, int]:
 def find_usage(body: bytes) -> tuple[int, int]:
     """Read prompt and output tokens of an answer in one piece."""
     start = body.rfind(b'"usage":{')
-    if start >= 0:
+    end = body.find(b"}", start) + 1 if start >= 0 else 0
+    if end:
         try:
-            usage = _decode_usage(body[start + 8 : body.find(b"}", start) + 1])
+            usage = decode_usage(body[start + 8 : end])
         except msgspec.DecodeError:  # it has objects inside
             pass
         else:

@@ -6,25 +6,11 @@ a chunk of its own; so client and replica read it as they read that one. Anythin
 
 import re
 
-import msgspec
+from toque.gateway.shapes import UNREADABLE, decode_ordinary, decode_text
 
 PATIENCE = 8
 """Events learnt in a row without recognising one: then no two are alike here (each says a time), and learning is given up."""
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for an event that is no JSON."""
-
 _TEXT = re.compile(rb'"(?:content|text|reasoning_content)": ?"([^"\\]*)"')
-
-
-class _Ordinary(msgspec.Struct, gc=False):
-    """An event with nothing to look at: decoding fails where it has usage or an error, or is no JSON."""
-
-    usage: None = None
-    error: None = None
-
-
-_decode_ordinary = msgspec.json.Decoder(_Ordinary).decode
-_decode_text = msgspec.json.Decoder(str).decode  # looks at every byte: no control character, no half escape, only UTF-8
 
 
 def are_ordinary(events: bytes) -> bool:
@@ -32,14 +18,16 @@ def are_ordinary(events: bytes) -> bool:
 
     No event has another line break inside it, for there a client would end its line, whatever JSON says.
     """
+    if not events.startswith(b"data: ") or events.find(b"\r") >= 0:
+        return False
     lines = events[6:-2].split(b"\n\ndata: ")
-    if not events.startswith(b"data: ") or events.find(b"\r") >= 0 or events.count(b"\n") != 2 * len(lines):
+    if events.count(b"\n") != 2 * len(lines):
         return False
     try:
         if not events.isascii():
             events.decode()  # msgspec does not look into the texts that it passes over
         for line in lines:
-            _decode_ordinary(line)
+            decode_ordinary(line)
     except UNREADABLE:
         return False
     return True
@@ -48,7 +36,7 @@ def are_ordinary(events: bytes) -> bool:
 class FamiliarChunks:
     """The chunks of one stream: each an event that equals the last ordinary one but for its text."""
 
-    __slots__ = ("_after", "_before", "_end", "_patience", "_text")
+    __slots__ = ("_after", "_before", "_bytes_min", "_end", "_patience", "_start", "_stop")
 
     def __init__(self) -> None:
         self._patience = PATIENCE
@@ -57,18 +45,18 @@ class FamiliarChunks:
     def forget(self) -> None:
         """Recognise nothing until the next event is learnt."""
         self._before = self._after = self._end = b"\0"  # in no event
-        self._text = slice(0)
+        self._start = self._stop = self._bytes_min = 0
 
     def match(self, data: bytes) -> bool:
         """Whether a read that begins with a chunk is whole chunks, each with an event as it is known (0.4 us each)."""
         if not data.endswith(self._end):
             return False
         size, _, event = data[:-2].partition(b"\r\n")
-        if not event.startswith(self._before):
+        if not event.startswith(self._before) or len(event) < self._bytes_min:
             return False
         try:
             if size == b"%x" % len(event):
-                _decode_text(event[self._text])
+                decode_text(event[self._start : self._stop])
             elif not self._match_all(data[:-2].split(b"\r\n")):
                 return False
         except UNREADABLE:
@@ -80,11 +68,13 @@ class FamiliarChunks:
         """Whether these are sizes and events in turn. Raises one of UNREADABLE for a text that is none."""
         if len(lines) % 2:
             return False
-        before, after, text = self._before, self._after, self._text
+        before, after, start, stop = self._before, self._after, self._start, self._stop
         for size, event in zip(lines[::2], lines[1::2], strict=True):
-            if not (event.startswith(before) and event.endswith(after)) or size != b"%x" % len(event):
+            if not (event.startswith(before) and event.endswith(after)) or len(event) < self._bytes_min:
                 return False
-            _decode_text(event[text])
+            if size != b"%x" % len(event):
+                return False
+            decode_text(event[start:stop])
         return True
 
     def learn(self, events: bytes) -> None:
@@ -97,4 +87,8 @@ class FamiliarChunks:
         if found is not None:
             start, end = found.span(1)
             self._before, self._after, self._end = event[:start], event[end:], event[end:] + b"\r\n"
-            self._text = slice(start - 1, end + 1 - len(event))  # with its quotes
+            self._bytes_min = start + len(event) - end
+            self._start, self._stop = (
+                start - 1,
+                end + 1 - len(event),
+            )  # with its quotes; the end is counted from the end

@@ -57,7 +57,7 @@ _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Ask(msgspec.Struct, frozen=True, gc=False):
+class Ask:
     """A checked request. `body` is for the replica; `wants_usage` says whether the client asked a stream for it.
 
     `collects`: the client wants a plain answer, and the replica is asked for a stream. `answers_as`: the model's name that the
@@ -65,14 +65,40 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     not say. `wish`: the rank that the body asks for, if it does.
     """
 
-    model: str
-    streams: bool
-    collects: bool
-    wants_usage: bool
-    body: bytes
-    answers_as: str = ""
-    tokens_max: int = 0
-    wish: Wish | None = None
+    __slots__ = ("answers_as", "body", "collects", "model", "streams", "tokens_max", "wants_usage", "wish")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - as they are found out, at once
+        self,
+        model: str,
+        streams: bool,  # noqa: FBT001 - by position: there is one for each request
+        collects: bool,  # noqa: FBT001
+        wants_usage: bool,  # noqa: FBT001
+        body: bytes,
+        answers_as: str,
+        tokens_max: int,
+        wish: Wish | None,
+    ) -> None:
+        self.model = model
+        self.streams = streams
+        self.collects = collects
+        self.wants_usage = wants_usage
+        self.body = body
+        self.answers_as = answers_as
+        self.tokens_max = tokens_max
+        self.wish = wish
+
+    def to(self, model: str) -> "Ask":
+        """Return the same for another model."""
+        return Ask(
+            model,
+            self.streams,
+            self.collects,
+            self.wants_usage,
+            self.body,
+            self.answers_as,
+            self.tokens_max,
+            self.wish,
+        )
 
 
 class BodyReader:

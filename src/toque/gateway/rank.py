@@ -5,9 +5,9 @@ key's default; and nothing a request says takes it above what its key may have (
 """
 
 import re
+from dataclasses import dataclass
 
 from toque.model.ticket import PRIORITY, PRIORITY_MAX, ServiceClass
-from toque.model.value import value
 
 FLEX = "flex"
 HURRIED_TIERS = frozenset({"priority", "fast"})
@@ -18,7 +18,7 @@ BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE  # found once:
 _URGENCY = re.compile(rb"(?:^|[,\s])u=([0-7])(?=[,;\s]|$)")
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Rank:
     """Which class a request is of, and its priority there: 0 to 7, lower is sooner."""
 
@@ -33,7 +33,7 @@ class Rank:
         return "priority" if self.priority < PRIORITY else "default"
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Rights:
     """What a key's requests may have: `usual` is what they get without asking, `best` the best priority they may ask for."""
 
@@ -41,7 +41,7 @@ class Rights:
     best: int
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What a body asks for: its `service_tier` (empty: none) and its `priority`, where 0 is usual and lower is sooner."""
 

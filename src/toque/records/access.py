@@ -45,12 +45,12 @@ class AccessLog:
         self._batch: list[bytes] = []
         self._batches: queue.Queue[list[bytes] | None] = queue.Queue(BATCHES_WAITING_MAX)
         self._flushing: asyncio.TimerHandle | None = None
-        self._thread = threading.Thread(target=self._write_all, name="toque-access-log", daemon=True)
+        self._writer = threading.Thread(target=self._write_all, name="toque-access-log", daemon=True)
         self.dropped = 0
 
     def open(self) -> None:
         """Start to write."""
-        self._thread.start()
+        self._writer.start()
 
     def write(self, served: Served) -> None:
         """Add one line to the batch. It is encoded here, for a thread that encoded would hold the lock we all share."""
@@ -84,7 +84,7 @@ class AccessLog:
             self._batches.put(None, timeout=FLUSH_S)
         except queue.Full:
             return
-        self._thread.join(timeout=FLUSH_S)
+        self._writer.join(timeout=FLUSH_S)
 
     def _write_all(self) -> None:
         while (batch := self._batches.get()) is not None:

@@ -66,7 +66,7 @@ class JournalFile:
         self._room = bytes_max
         self._batch: list[bytes] = [_encode(header)]
         self._pending = 0
-        self._thread = ThreadPoolExecutor(1, "journal")
+        self._writer = ThreadPoolExecutor(1, "journal")
 
     def record(self, now: float, event: Event, effects: list[Effect]) -> None:
         """Keep one step; it reaches the file with its batch, or at `flush`."""
@@ -86,7 +86,7 @@ class JournalFile:
         if fitting < len(lines):
             lines, self._room = [*lines[:fitting], b'{"truncated":true}'], 0
         self._pending += 1
-        self._thread.submit(self._write, b"\n".join(lines) + b"\n")
+        self._writer.submit(self._write, b"\n".join(lines) + b"\n")
 
     def _fit(self, lines: list[bytes]) -> int:
         """Count the lines there is room for, and take that room."""
@@ -99,8 +99,8 @@ class JournalFile:
     async def close(self) -> None:
         """Write what is left and close the file."""
         self.flush()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
-        self._thread.shutdown()
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._file.close)
+        self._writer.shutdown()
 
     def _write(self, block: bytes) -> None:
         try:

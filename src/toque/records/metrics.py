@@ -69,14 +69,14 @@ class ModelMetrics:
         self.by_outcome[key] = self.by_outcome.get(key, 0) + 1
         if not attempts:
             return
-        queue_wait, queue_wait_s = self.queue_wait, served.queue_wait_ms * 1e-3
+        queue_wait, queue_wait_s = self.queue_wait, served.queue_wait_us / 1e6
         queue_wait.counts[bisect_left(SECONDS, queue_wait_s)] += 1  # as `observe` does, without a call
         queue_wait.total += queue_wait_s
         if attempts > 1:
             self.retries += attempts - 1
         if outcome != "ok":
             return
-        duration, duration_s = self.duration, served.duration_ms * 1e-3
+        duration, duration_s = self.duration, served.duration_us / 1e6
         duration.counts[bisect_left(SECONDS, duration_s)] += 1
         duration.total += duration_s
         self.prompt_tokens += served.prompt_tokens
@@ -86,10 +86,10 @@ class ModelMetrics:
 
     def _count_tokens(self, served: Served) -> None:
         """When tokens came: only a stream shows it."""
-        self.ttft.observe(served.ttft_ms * 1e-3)
+        self.ttft.observe(served.ttft_us / 1e6)
         if served.output_tokens > 1:
-            gaps_ms = served.duration_ms - served.ttft_ms
-            self.time_per_output_token.observe(gaps_ms * 1e-3 / (served.output_tokens - 1))
+            gaps_us = served.duration_us - served.ttft_us
+            self.time_per_output_token.observe(gaps_us / 1e6 / (served.output_tokens - 1))
 
 
 class Metrics:

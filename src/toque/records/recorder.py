@@ -48,9 +48,9 @@ class TrafficLine:
             served.service_class,
             self._tenant(served.tenant),
             served.status,
-            served.queue_wait_ms,
-            served.ttft_ms,
-            served.duration_ms,
+            served.queue_wait_us / 1000,
+            served.ttft_us / 1000,
+            served.duration_us / 1000,
             served.prompt_tokens,
             served.output_tokens,
         )

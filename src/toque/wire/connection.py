@@ -13,9 +13,9 @@ from toque.model.ticket import FailureKind
 from toque.wire.client import Call, Headers
 from toque.wire.familiar import FamiliarHead
 
-AnswerHead: TypeAlias = tuple[int, Headers]
-"""Status and header fields."""
+AnswerHead: TypeAlias = tuple[int, Headers]  # status and header fields
 
+_NONE = cast(httptools.HttpResponseParser, None)  # of a closed connection
 HEAD_BYTES_MAX = 64 * 1024
 """Head of an answer at most; real servers send under 2 KiB."""
 
@@ -260,7 +260,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone; why makes no difference."""
         self._home.closed(self)
-        del self._parser  # it holds this connection: parted, both are freed without a collector
+        self._parser = _NONE  # it holds this connection: parted, both are freed without a collector
         call = self._detach()
         if call is None:
             return

@@ -39,6 +39,8 @@ class Varying:
         """Return `head` with the text that is known, or nothing where the field or its text is not a plain one."""
         start = head.find(self._start) + len(self._start)
         end = head.find(b"\r", start)
+        if end < 0:
+            return b""
         self.text = text = head[start:end]
         return head[:start] + self._known + head[end:] if _PLAIN.fullmatch(text) else b""
 

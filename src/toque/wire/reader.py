@@ -4,7 +4,7 @@ Law: after a request that cannot be understood nothing more is read. Memory is b
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from types import MappingProxyType
 from typing import cast
@@ -47,6 +47,7 @@ class Phase(IntEnum):
 _BETWEEN, _HEAD, _BODY = Phase.BETWEEN, Phase.HEAD, Phase.BODY
 _VERSIONS = frozenset({"1.1", "1.0"})
 _NONE = Head(b"", b"", {})
+_NO_PARSER = cast(httptools.HttpRequestParser, None)  # of a closed connection
 
 
 class RequestReader:
@@ -71,6 +72,7 @@ class RequestReader:
         "_parser",
         "_read_bytes",
         "_streamed",
+        "_take",
         "_target",
         "_upgrades",
         "awaits_continue",
@@ -99,6 +101,7 @@ class RequestReader:
         self._head = _NONE  # of the request whose body is being read
         self._familiar: FamiliarHead[Head] = FamiliarHead(limits.header_bytes_max)
         self._body: list[bytes] = []
+        self._take: Callable[[bytes], None] = self._body.append
         self._upgrades = False
         self._read_bytes = 0
         self._earlier_bytes = 0  # of the message under way, in reads before this one
@@ -161,7 +164,7 @@ class RequestReader:
         self.is_deaf = True
         self.ready.clear()
         self.stream = self.flow = None
-        del self._parser
+        self._parser = _NO_PARSER
 
     def _check_size(self) -> None:
         if self.phase is _HEAD and self._earlier_bytes > self._limits.header_bytes_max + self._limits.url_bytes_max:
@@ -226,7 +229,7 @@ class RequestReader:
         self.is_deaf = True
         self._body_bytes_max = bytes_max
         self.stream = BodyStream(self.flow, awaits_continue=self.awaits_continue)
-        self._body = cast(list[bytes], self.stream)  # from here on it is only appended to
+        self._take = self.stream.append
         self.awaits_continue = False
         self.ready.append(Request(head, b"", self.stream))
 
@@ -234,14 +237,15 @@ class RequestReader:
         if self.stream is not None:
             self.phase = _BETWEEN
             self.stream.end()
-            self.stream, self._body = None, []
+            self.stream = None
+            self._take = self._body.append
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
         self.body_bytes += len(piece)
         if self.body_bytes > self._body_bytes_max:
             raise body_too_large(self._body_bytes_max)
-        self._body.append(piece)
+        self._take(piece)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -251,15 +255,17 @@ class RequestReader:
         self.phase = _BETWEEN
         self.awaits_continue = False
         self._earlier_bytes = -self._read_bytes
-        head, body = self._head, self._body
-        self._head, self._body = _NONE, []  # an idle connection keeps nobody's body
+        head, pieces = self._head, self._body
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._head = _NONE  # an idle connection keeps nobody's head and body
+        pieces.clear()
         head.headers.pop(b"content-length", None)
         head.keeps_alive = self._parser.should_keep_alive() and not head.is_http_1_0
         if len(self.ready) >= PIPELINE_MAX:
             self.is_deaf = True
             return
         self.is_deaf = not head.keeps_alive
-        self.ready.append(Request(head, body[0] if len(body) == 1 else b"".join(body)))
+        self.ready.append(Request(head, body))
 
 
 def _cause(failure: httptools.HttpParserCallbackError) -> CallerError:
