@@ -1,6 +1,7 @@
 """The gateways that are compared, each as its own documentation sets it up for one core."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -98,9 +99,10 @@ class Toque(Contender):
         return [sys.executable, "-m", "toque", "up", "--json", "--config", str(path)]
 
     def environment(self, mock_ports: Sequence[int]) -> Mapping[str, str]:
-        """Where the driver is found, and its ports."""
+        """Where the driver is found, and its ports; the package is that of the benchmark itself (`./dev compiled python ...`)."""
         here = Path(__file__).parent
-        return {"PYTHONPATH": f"{here}:{here.parents[1] / 'src'}", PORTS: " ".join(map(str, mock_ports))}
+        package = os.environ.get("PYTHONPATH") or str(here.parents[1] / "src")
+        return {"PYTHONPATH": f"{here}:{package}", PORTS: " ".join(map(str, mock_ports))}
 
 
 class Nginx(Contender):
