@@ -77,7 +77,7 @@ def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, An
 
 def pod_specs(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     for each in objects:
-        if each["kind"] == "Deployment":
+        if each["kind"] == "Deployment" or each["kind"] == "Job":
             yield each["metadata"]["name"], each["spec"]["template"]["spec"]
         elif each["kind"] == "Pod":
             yield each["metadata"]["name"], each["spec"]

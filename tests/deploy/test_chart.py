@@ -26,15 +26,17 @@ def test_helm_and_render_make_the_same_objects_of_the_same_values(
     helm: Program, values: Mapping[str, Any], tmp_path: Path
 ) -> None:
     file = values_file(tmp_path, values)
-    made = read(helm.run("template", "front", str(CHART), "--namespace", "place", "--values", file, "--skip-tests"))
+    whole = read(helm.run("template", "front", str(CHART), "--namespace", "place", "--values", file))
+    made = [each for each in whole if "helm.sh/hook" not in each["metadata"].get("annotations", {})]
     assert by_name(made) == by_name(rendered(release(values, "front", "place")))
+    check(whole)
 
 
-def test_the_test_of_a_release_is_valid_and_restricted_too(helm: Program) -> None:
-    made = read(helm.run("template", "toque", str(CHART), "--set", f"image={IMAGE}"))
-    check(made)
-    (probe,) = [each for each in made if each["kind"] == "Pod"]
-    assert probe["metadata"]["annotations"]["helm.sh/hook"] == "test"
+def test_a_release_is_tested_and_a_fleet_drained_before_it_goes(helm: Program) -> None:
+    made = by_name(read(helm.run("template", "toque", str(CHART), "--set", f"image={IMAGE}")))
+    hooks = {name: each["metadata"].get("annotations", {}).get("helm.sh/hook") for name, each in made.items()}
+    assert hooks["Pod", "toque-probe"] == "test"
+    assert hooks["Job", "toque-drain"] == hooks["Role", "toque-drain"] == "pre-delete"
 
 
 def test_the_chart_brings_the_definition_and_its_own_values() -> None:

@@ -1,9 +1,10 @@
 """`toque deploy`: what runs toque in a Kubernetes cluster, as manifests, as a Helm chart, or as values of that chart.
 
-Law: it prints or writes files, and asks no cluster anything; the same settings give the same bytes.
+Law: it prints or writes files, and asks no cluster anything but to drain; the same settings give the same bytes.
 """
 
 import argparse
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "action",
-        choices=("render", "values", "chart"),
-        help="render: plain manifests; values: the settings as values of the Helm chart; chart: the chart itself",
+        choices=("render", "values", "chart", "drain"),
+        help="render: plain manifests; values: the settings as values of the Helm chart; chart: the chart itself; "
+        "drain: delete all ModelPools of the namespace and wait until they are gone, before toque is removed",
     )
     parser.add_argument("--image", metavar="REF", default="", help="image of toque (default: deploy.image)")
     parser.add_argument("--gateways", metavar="N", type=int, help="how many gateways (default: deploy.gateway.pods)")
@@ -42,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="render the definition of ModelPool alone, which must be there first, or everything else",
     )
     parser.add_argument("--old", action="store_true", help="render for a Kubernetes before 1.25")
+    parser.add_argument(
+        "--within", metavar="SECONDS", type=float, default=240.0, help="how long drain waits (default: 240)"
+    )
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="write files into a folder instead of printing")
     add_config(parser)
 
@@ -59,6 +64,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         _write(chart(), args.to, terminal)
         return Exit.DONE
     spec = _spec(args, terminal)
+    if args.action == "drain":
+        return _drain(args, spec, terminal)
     release = values.release_of(spec, args.namespace, is_old=args.old)
     if args.action == "values":
         texts = {"values.yaml": document(values.said_values(spec))}
@@ -75,6 +82,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     else:
         terminal.show("".join(texts.values()), end="")
     return Exit.DONE
+
+
+def _drain(args: argparse.Namespace, spec: ServiceSpec, terminal: Terminal) -> int:
+    from toque.kube.removal import remove_pools  # noqa: PLC0415 - who only prints needs no client of Kubernetes
+
+    kubernetes = replace(spec.kubernetes, namespace=args.namespace or spec.kubernetes.namespace)
+    left = asyncio.run(remove_pools(kubernetes, terminal.environment, args.within))
+    terminal.show(f"still there after {args.within:g} s: {', '.join(left)}" if left else "no ModelPool is left")
+    return Exit.FAILED if left else Exit.DONE
 
 
 def _spec(args: argparse.Namespace, terminal: Terminal) -> ServiceSpec:

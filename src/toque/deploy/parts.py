@@ -33,8 +33,8 @@ def gateway() -> list[Tree]:
     """Return what gateways are made of."""
     return [
         service_account(GATEWAY),
-        When(IS_SINGLE, _role(GATEWAY, rights.GATEWAY)),
-        When(IS_SINGLE, _binding(GATEWAY)),
+        When(IS_SINGLE, role(GATEWAY, rights.GATEWAY)),
+        When(IS_SINGLE, binding(GATEWAY)),
         _gateway_service(),
         _metrics_service(),
         deployment(_gateway_process()),
@@ -47,8 +47,8 @@ def controller() -> list[Tree]:
     """Return what controllers are made of, for a fleet."""
     parts: list[Tree] = [
         service_account(CONTROLLER),
-        _role(CONTROLLER, rights.CONTROLLER),
-        _binding(CONTROLLER),
+        role(CONTROLLER, rights.CONTROLLER),
+        binding(CONTROLLER),
         _controller_service(),
         deployment(_controller_process()),
     ]
@@ -232,11 +232,13 @@ def _autoscaler() -> Table:
 # ---- what they may do ------------------------------------------------------------------------------------------------
 
 
-def _role(component: str, rules: rights.Rules) -> Table:
+def role(component: str, rules: rights.Rules) -> Table:
+    """Return the Role of a component."""
     return {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata(component), "rules": rules}
 
 
-def _binding(component: str) -> Table:
+def binding(component: str) -> Table:
+    """Return what gives a component's ServiceAccount its Role."""
     return {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "RoleBinding",

@@ -36,6 +36,10 @@ class ModelPools:
         """Return all that are there. Raises one of `TROUBLE`; 404 where the cluster does not know what a ModelPool is."""
         return [cast(Manifest, each) async for each in self._client.list(ModelPool, chunk_size=CHUNK)]
 
+    async def remove(self, name: str) -> None:
+        """Begin to end one; it is gone when its replicas are."""
+        await self._delete(ModelPool, name)
+
     async def tell(self, name: str, status: Manifest) -> None:
         """Write the status of one; nothing where it is gone."""
         try:

@@ -36,3 +36,6 @@ CONTROLLER: Rules = (
     _rule("coordination.k8s.io", ["leases"], ["get", "update"], (LEASE,)),
 )
 """What `toque controller` asks for: its replicas, the ModelPools it learns of them from, and the Lease by which it leads."""
+
+DRAIN: Rules = (_rule(GROUP, [PLURAL], ["list", "delete"]),)
+"""What `toque deploy drain` asks for."""

@@ -79,6 +79,13 @@ class ControllerPods:
     tolerations: tuple[str, ...] = setting((), Setting("Taints that are put up with: `KEY[=VALUE][:EFFECT]`."))
     priority_class: str = setting("", Setting("PriorityClass of its Pods (empty: the cluster's default)."))
     annotations: Mapping[str, str] = _texts(Setting("Annotations of its Pods, for what else runs in the cluster."))
+    drain: bool = setting(
+        True,  # noqa: FBT003 - a default
+        Setting(
+            "With Helm: when the release is removed, delete the namespace's ModelPools first and wait until their replicas "
+            "are gone. Once controllers are away nobody else would end them."
+        ),
+    )
     keda: bool = setting(
         False,  # noqa: FBT003 - a default
         Setting("Answer KEDA's external scaler at port 7071 of its Service, so that ScaledObjects may name it."),
