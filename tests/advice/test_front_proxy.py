@@ -6,6 +6,7 @@ import json
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,7 @@ async def test_whoever_has_no_certificate_of_that_authority_is_not_even_heard(as
 @pytest.mark.parametrize("setting", ["certificate", "client_ca"])
 def test_a_file_that_cannot_be_used_is_told_by_its_setting(papers: Path, setting: str) -> None:
     (papers / "broken.pem").write_text("no certificate")
-    spec = AdviceSpec(
-        **{name: str(papers / (file if name != setting else "broken.pem")) for name, file in files.items()}
-    )
+    spec = replace(_spec(papers), **{setting: str(papers / "broken.pem")})
     with pytest.raises(ConfigError) as told:
         front_proxy_tls(spec)
     assert f"advice.{setting}" in told.value.fix

@@ -121,3 +121,38 @@ async def test_an_address_that_is_taken_is_an_error_and_not_shared(scaler: KedaS
     with pytest.raises(OSError, match="nobody can listen there"):
         await second.open(f"127.0.0.1:{port}")
     await second.close()
+
+
+CHAT = b"\n\x04chat\x12\x07default\x1a\x0c\n\x04pool\x12\x04chat"
+"""A ScaledObjectRef on the wire, by the field numbers of the interface that KEDA publishes: name 1, namespace 2, scalerMetadata 3."""
+NAME = b"toque_desired_replicas"
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "answered"),
+    [
+        ("IsActive", CHAT, b"\x08\x01"),
+        ("GetMetricSpec", CHAT, b"\n#\n\x16" + NAME + b"\x10\x01\x19\x00\x00\x00\x00\x00\x00\xf0?"),
+        (
+            "GetMetrics",
+            b"\n\x1d" + CHAT + b"\x12\x16" + NAME,
+            b"\n#\n\x16" + NAME + b"\x10\x05\x19\x00\x00\x00\x00\x00\x00\x14@",
+        ),
+    ],
+)
+async def test_the_bytes_are_those_of_the_published_interface(
+    scaler: KedaScaler, method: str, asked: bytes, answered: bytes
+) -> None:
+    KITCHEN.pools = (wants("chat", 5),)
+    port = await scaler.open("127.0.0.1:0")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert await channel.unary_unary(f"/externalscaler.ExternalScaler/{method}")(asked) == answered
+
+
+async def test_what_newer_versions_may_ask_besides_is_unimplemented_and_so_they_do_without(scaler: KedaScaler) -> None:
+    port = await scaler.open("127.0.0.1:0")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stream = channel.unary_stream("/externalscaler.ExternalScaler/StreamMetricSpec")(CHAT)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stream.read()
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
