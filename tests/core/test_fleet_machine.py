@@ -8,6 +8,7 @@ from tests.core.story import Story, arrival
 from toque.core.invariants import check_rest
 from toque.core.snapshot import view_fleet
 from toque.model.batch_spec import BatchSpec
+from toque.model.cluster import ScalingFrozen
 from toque.model.condition import FailureCause
 from toque.model.fallback_spec import FallbackSpec, PriceSpec
 from toque.model.messages import (
@@ -260,6 +261,10 @@ class FleetMachine(RuleBasedStateMachine):
     def pressed(self, memory: float, lag_s: float, files: float) -> None:
         self._happen(PressureMeasured(memory, lag_s, files))
 
+    @rule(reason=st.sampled_from(["", "the API server cannot be reached"]))
+    def freeze(self, reason: str) -> None:
+        self._happen(ScalingFrozen(reason))
+
     @precondition(lambda self: self.tickets > 10)
     @rule()
     def drain(self) -> None:
@@ -293,6 +298,7 @@ class FleetMachine(RuleBasedStateMachine):
         """At rest nothing is left: requests end, time ends nothing more, and the whole story replays."""
         if not hasattr(self, "story"):
             return
+        self._happen(ScalingFrozen(""))
         for _ in range(20):
             self.finish_all()
             self.all_ready()

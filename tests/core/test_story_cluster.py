@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.core.story import Story, arrival, only, refusals, starts, warm
+from tests.core.story import ROOMY, Story, arrival, only, refusals, starts, warm
 from toque.core.snapshot import view_fleet
-from toque.model.cluster import ReplicaDelayed, ReplicasAdopted
+from toque.model.cluster import ReplicaDelayed, ReplicasAdopted, ScalingFrozen
 from toque.model.condition import FailureCause
-from toque.model.messages import ReplicaFailed, ReplicaReady, StartReplica
-from toque.model.spec import PoolSpec, ReplicaBounds
+from toque.model.messages import ReplicaFailed, ReplicaReady, SpecChanged, StartReplica, StopReplica
+from toque.model.spec import FleetSpec, PoolSpec, ReplicaBounds
 
 
 def chat(minimum_warm: int = 1, maximum: int = 4) -> PoolSpec:
@@ -61,3 +61,40 @@ def test_as_many_replicas_are_wanted_as_a_predecessor_left_within_the_bounds() -
     assert len(starts(story.at(0.2, ReplicasAdopted("chat", 9)))) == 1
     assert not starts(story.at(0.3, ReplicasAdopted("chat", 1)))
     assert not starts(story.at(0.4, ReplicasAdopted("nobody's", 5)))
+
+
+def test_while_scaling_is_frozen_nothing_is_started_or_ended_and_both_are_made_up_for() -> None:
+    story = warm(chat(minimum_warm=2))
+    story.at(1.0, ScalingFrozen("the API server cannot be reached"))
+    assert condition(story) == ("ok", "scaling is frozen: the API server cannot be reached")
+    story.at(2.0, ReplicaFailed(1, FailureCause.UNHEALTHY, "did not answer"))
+    assert not [effect for effect in story.until(20.0) if isinstance(effect, StartReplica | StopReplica)]
+    assert starts(story.at(20.0, ScalingFrozen(""))) == [3]
+    assert condition(story) == ("ok", "did not answer")
+
+
+def test_a_frozen_pool_that_wants_fewer_keeps_what_it_has_and_says_why() -> None:
+    story = warm(chat(minimum_warm=2))
+    story.at(1.0, ScalingFrozen("the API server cannot be reached"))
+    story.at(2.0, SpecChanged(FleetSpec((chat(minimum_warm=1),), ROOMY)))
+    story.until(300.0)
+    (pool,) = view_fleet(story.fleet, story.now).pools
+    assert pool.decision is not None
+    assert (len(pool.replicas), pool.decision.shortage) == (2, "the API server cannot be reached")
+    assert len(only(story.at(300.0, ScalingFrozen("")), StopReplica)) == 1
+
+
+def test_an_empty_pool_that_is_frozen_keeps_who_waits_and_starts_for_them_afterwards() -> None:
+    story = Story(chat(minimum_warm=0))
+    story.at(0.0, ScalingFrozen("the API server cannot be reached"))
+    assert not refusals(story.at(1.0, arrival(1)))
+    assert condition(story) == ("cold", "scaling is frozen: the API server cannot be reached")
+    assert starts(story.at(5.0, ScalingFrozen(""))) == [1]
+
+
+def test_a_model_that_comes_while_scaling_is_frozen_waits_too() -> None:
+    story = Story(chat())
+    story.at(0.0, ScalingFrozen("the API server cannot be reached"))
+    other = PoolSpec("other", replicas=ReplicaBounds(minimum_warm=1))
+    assert not starts(story.at(1.0, SpecChanged(FleetSpec((chat(), other), ROOMY))))
+    assert starts(story.at(2.0, ScalingFrozen("")))

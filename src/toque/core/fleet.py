@@ -26,7 +26,7 @@ from toque.core.shortage import Shortage
 from toque.core.spending import Spending
 from toque.core.supply import Supply
 from toque.core.tidings import tell
-from toque.model.cluster import FromController, FromGateways, ReplicasAdopted
+from toque.model.cluster import FromController, FromGateways, ReplicasAdopted, ScalingFrozen
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -73,6 +73,7 @@ class Fleet:
         """Pools that lack room, longest first."""
         self.lending = Lending(self.pools, self._owners, self._settle, self._wake_by)
         self._dirty = self.lending.dirty
+        self._frozen = ""
         self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
             self._open(pool, now)
@@ -165,7 +166,7 @@ class Fleet:
 
     def _told(
         self,
-        event: ReplicaEvent | ReplicasAdopted | FromController | FromGateways | SpecChanged,
+        event: ReplicaEvent | ReplicasAdopted | ScalingFrozen | FromController | FromGateways | SpecChanged,
         now: float,
         out: list[Effect],
     ) -> None:
@@ -178,6 +179,8 @@ class Fleet:
                 self._note(pool)
         elif isinstance(event, ReplicasAdopted):
             self._adopted(event, now, out)
+        elif isinstance(event, ScalingFrozen):
+            self._freeze(event, now, out)
         elif isinstance(event, SpecChanged):
             self._spec_changed(event, now, out)
         else:
@@ -200,6 +203,15 @@ class Fleet:
         pool = self._doors.get(event.pool)
         if pool is not None:
             pool.supply.adopt(event.count)
+            pool.scaler.rouse(now)
+            pool.restock(now, out)
+            self._settle(pool, now, out)
+
+    def _freeze(self, event: ScalingFrozen, now: float, out: list[Effect]) -> None:
+        """Start and end nothing from now on, or make up for what was left undone."""
+        self._frozen = event.reason
+        for pool in self.pools.values():
+            pool.supply.freeze(event.reason)
             pool.scaler.rouse(now)
             pool.restock(now, out)
             self._settle(pool, now, out)
@@ -280,6 +292,7 @@ class Fleet:
     def _open(self, spec: PoolSpec, now: float) -> Pool:
         roster = Roster(spec, self._routers[spec.routing]())
         supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
+        supply.freeze(self._frozen)
         scaler = Scaler(spec, self._policies[spec.scaling.policy](spec), now)
         pool = Pool(spec, supply, scaler, self.journeys, self._appeals)
         self.pools[spec.name] = self._doors[spec.name] = pool

@@ -291,7 +291,7 @@ class Pool:
         decision = self.scaler.decide(self.scaler.observe(roster, people, wait, now), now)
         supply.target = decision.allowed.replicas
         self.restock(now, out)
-        decision = replace(decision, after=roster.live, shortage=supply.shortage)
+        decision = replace(decision, after=roster.live, shortage=supply.obstacle)
         if is_news(decision, self.decision):
             out.append(RecordDecision(decision))
         self.decision = decision

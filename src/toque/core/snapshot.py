@@ -70,7 +70,7 @@ def _condition(pool: Pool, *, is_draining: bool) -> tuple[str, str]:
     if barred and len(barred) == roster.ready:  # 2
         return "unhealthy", barred[0].breaker.reason
     if roster.ready:  # 3
-        return "ok", pool.supply.shortage or restart.reason or pool.exits.standing.reason
+        return "ok", _frozen(pool) or pool.supply.shortage or restart.reason or pool.exits.standing.reason
     return _condition_of_none(pool)
 
 
@@ -82,5 +82,10 @@ def _condition_of_none(pool: Pool) -> tuple[str, str]:
     if pool.supply.shortage:  # 5
         return "no_capacity", pool.supply.shortage
     if roster.coming:  # 6
-        return "loading", next((r.delay for r in roster.replicas.values() if r.delay), restart.reason)
-    return ("restarting" if restart.reason else "cold"), restart.reason  # 7, 8
+        return "loading", next((r.delay for r in roster.replicas.values() if r.delay), _frozen(pool) or restart.reason)
+    return ("restarting" if restart.reason else "cold"), _frozen(pool) or restart.reason  # 7, 8
+
+
+def _frozen(pool: Pool) -> str:
+    """Say that nothing is started or ended, and why; empty where it is."""
+    return f"scaling is frozen: {pool.supply.frozen}" if pool.supply.frozen else ""

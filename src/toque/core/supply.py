@@ -26,10 +26,22 @@ SILENT = "it answers its health page but no request"
 class Supply:
     """Orders and ends replicas of one pool. `shortage` says why the target is not reached; empty when it is.
 
-    `outdated` are the replicas of an earlier version of the model that are not gone yet.
+    `outdated` are the replicas of an earlier version of the model that are not gone yet. `frozen` says why nothing can be
+    started or ended now; empty when it can.
     """
 
-    __slots__ = ("_budget", "_next_id", "_spec", "footprint", "outdated", "restart", "roster", "shortage", "target")
+    __slots__ = (
+        "_budget",
+        "_next_id",
+        "_spec",
+        "footprint",
+        "frozen",
+        "outdated",
+        "restart",
+        "roster",
+        "shortage",
+        "target",
+    )
 
     def __init__(self, spec: PoolSpec, roster: Roster, budget: Budget, next_id: Callable[[], int]) -> None:
         self._spec = spec
@@ -39,6 +51,7 @@ class Supply:
         self.restart = Restart(spec.restart)
         self.footprint = spec.footprint
         self.shortage = ""
+        self.frozen = ""
         self.target = 0 if spec.given else spec.replicas.bounded(0)
         self.outdated: dict[int, Replica] = {}
 
@@ -47,11 +60,22 @@ class Supply:
         """Live replicas of the version in force."""
         return self.roster.live - sum(replica.state in LIVE for replica in self.outdated.values())
 
+    @property
+    def obstacle(self) -> str:
+        """Why the target is not reached; empty when it is."""
+        return self.shortage or (self.frozen if self.current != self.target else "")
+
+    def freeze(self, reason: str) -> None:
+        """Start and end nothing, for this reason; empty: do so again. Replicas that nobody of ours starts are not concerned."""
+        self.frozen = reason if self._spec.elastic else ""
+
     def reconcile(self, now: float, out: list[Effect]) -> None:
         """Start, recall or drain until live replicas match the target, as far as budget and back-off allow."""
         if self._spec.given:
             return
         self.shortage = ""
+        if self.frozen:
+            return
         missing = self.target - self.current
         if missing > 0:
             self._grow(missing, now, out)
@@ -170,7 +194,7 @@ class Supply:
         at = inf
         if self.roster.draining:
             at = next(iter(self.roster.draining.values())).drain_until
-        if self.current < self.target and not self.shortage and not self._is_on_trial:
+        if self.current < self.target and not (self.shortage or self.frozen or self._is_on_trial):
             at = min(at, self.restart.not_before)
         return at
 

@@ -24,6 +24,13 @@ class ReplicaDelayed:
 
 
 @value
+class ScalingFrozen:
+    """Replicas can be neither started nor ended for this reason; empty: they can again. Those that are there serve on."""
+
+    reason: str
+
+
+@value
 class ReplicasAdopted:
     """So many replicas of this pool run already, left by a predecessor: as many starts of it will find one ready."""
 

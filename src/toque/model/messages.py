@@ -6,7 +6,14 @@ either is exhaustive. Times are float seconds of one clock that only the shell (
 
 from typing import TypeAlias
 
-from toque.model.cluster import ClusterEffect, FromController, FromGateways, ReplicaDelayed, ReplicasAdopted
+from toque.model.cluster import (
+    ClusterEffect,
+    FromController,
+    FromGateways,
+    ReplicaDelayed,
+    ReplicasAdopted,
+    ScalingFrozen,
+)
 from toque.model.condition import BreakerState, FailureCause
 from toque.model.decision import Decision
 from toque.model.overload import Stage
@@ -173,6 +180,7 @@ Event: TypeAlias = (
     | Began
     | ReplicaEvent
     | ReplicasAdopted
+    | ScalingFrozen
     | FromController
     | FromGateways
     | Woke

@@ -20,6 +20,7 @@ Flags: TypeAlias = Mapping[str, str | None]
 """Flags by name, without dashes; None takes one of ours away."""
 
 ADMIN = "admin"
+CONTROLLERS, SCHEDULER = "kube-controller-manager", "kube-scheduler"
 START_S = 60.0
 _KUBECONFIG = """\
 apiVersion: v1
@@ -68,10 +69,10 @@ class ControlPlane:
             self._run("etcd", self._etcd_flags())
             self.start_api_server()
             self._write(self.admin_kubeconfig, self.token(ADMIN), "default")
-            self._run("kube-controller-manager", self._controller_flags())
-            self._run("kube-scheduler", self._scheduler_flags())
+            self._run(CONTROLLERS, self._controller_flags())
+            self._run(SCHEDULER, self._scheduler_flags())
             admin = self.api()
-            self._await("kube-controller-manager", lambda: admin.find("serviceaccounts", "default") is not None)
+            self._await(CONTROLLERS, lambda: admin.find("serviceaccounts", "default") is not None)
         except BaseException:
             self.stop()
             raise
@@ -91,6 +92,12 @@ class ControlPlane:
     def stop_api_server(self, *, gently: bool = False) -> None:
         """End the API server alone."""
         self._running.pop("kube-apiserver").stop(gently=gently)
+
+    def restart_controllers(self) -> None:
+        """Start controllers and scheduler anew: after a long outage they take up to a minute of their own to look again."""
+        for name, flags in ((CONTROLLERS, self._controller_flags()), (SCHEDULER, self._scheduler_flags())):
+            self._running.pop(name).stop(gently=False)
+            self._run(name, flags)
 
     def pid(self, name: str) -> int:
         """Return the process id of a part, by the name of its binary."""

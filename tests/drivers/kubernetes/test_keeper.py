@@ -15,6 +15,8 @@ from toque.drivers.kubernetes.keeper import Keeper
 from toque.drivers.kubernetes.order import Order
 from toque.kube.manifests import Version, version_of
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
+from toque.model.cluster import ReplicaDelayed
+from toque.model.messages import Event
 from toque.model.pod_spec import PodSpec
 from toque.model.spec import PoolSpec
 
@@ -50,6 +52,8 @@ class Bench:
         self.cluster = ScriptedCluster(*statuses)
         self.freshness = Freshness(frozenset({"pods"}), lambda _: None)
         self.refusals: list[str] = []
+        self.told: list[str] = []
+        """What orders wait for."""
         version = version_of(MODEL, "", "toque")
         self.keeper = Keeper(
             cast(Cluster, self.cluster), version, self.freshness, lambda _, reason: self.refusals.append(reason)
@@ -57,7 +61,11 @@ class Bench:
 
     def order(self, *numbers: int) -> None:
         for number in numbers:
-            self.keeper.enter(Order(number, self.keeper.version, 0.0, lambda _: None))
+            self.keeper.enter(Order(number, self.keeper.version, 0.0, self._tell))
+
+    def _tell(self, event: Event) -> None:
+        assert isinstance(event, ReplicaDelayed)
+        self.told.append(event.reason)
 
     async def settled(self, replicas: int) -> None:
         await until(lambda: self.keeper.set_to == replicas)
@@ -132,6 +140,8 @@ async def test_a_conflict_and_a_busy_server_are_asked_again(status: int) -> None
         await made.settled(1)
         assert made.cluster.calls == [("apply", 1), ("apply", 1)]
         assert made.refusals == []
+        assert [str(status) in told or "Conflict" in told for told in made.told] == [True]
+        assert made.keeper.orders[1].delayed is None
 
 
 async def test_what_is_refused_for_good_is_told_and_tried_with_the_next_order() -> None:

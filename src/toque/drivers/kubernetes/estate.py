@@ -24,7 +24,7 @@ from toque.kube.manifests import MODEL_NOTE, Version
 from toque.kube.trouble import TROUBLE, Backoff, is_hopeless
 from toque.kube.watch import Watch
 from toque.kube.words import fleet_labels
-from toque.model.cluster import ReplicasAdopted
+from toque.model.cluster import ReplicasAdopted, ScalingFrozen
 
 PODS, DEPLOYMENTS = "pods", "deployments"
 CLOSE_S = 60.0
@@ -158,6 +158,7 @@ class Estate:
     def _turned(self, reason: str) -> None:
         """Say when we lose sight of the cluster and see it again; the first time, what a predecessor left."""
         was_lost, self.trouble = bool(self.trouble), reason
+        self._site.report(ScalingFrozen(reason))
         self._tenants.turned(reason)
         if reason and not was_lost:
             self._site.notice(f"cluster: {reason}; what runs serves on, and nothing is started or ended")

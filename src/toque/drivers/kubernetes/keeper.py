@@ -1,7 +1,7 @@
 """Keeps one Deployment: as many Pods as replicas of its version are ordered, and those that are about to leave.
 
 Law: it writes only what is not so already, one call at a time, so that a burst of orders is one call; and nothing while our
-view of the cluster is stale. What an API server refuses for good fails the orders; everything else is tried again.
+view of the cluster is stale. What an API server refuses for good fails the orders; everything else is told and tried again.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from toque.drivers.kubernetes.order import Order
 from toque.kube.manifests import Version
 from toque.kube.trouble import TROUBLE, Backoff, explain, is_gone, is_hopeless
 from toque.model.agent_spec import Secret
+from toque.model.cluster import ReplicaDelayed
+from toque.model.condition import FailureCause
 
 LINGER_S = 60.0
 """A Deployment that nobody orders from for so long is deleted; the next order makes it anew, with one more call."""
@@ -29,6 +31,7 @@ class Keeper:
         self._refused = refused
         self._dirty = asyncio.Event()
         self._backoff = Backoff(asyncio.Event())
+        self._is_in_trouble = False
         self.version = version
         self.orders: dict[int, Order] = {}
         self.waiting: dict[int, Order] = {}
@@ -79,10 +82,20 @@ class Keeper:
                 if is_hopeless(error):
                     self._refused(self, explain(error))
                     continue
+                self._told(explain(error))
                 self.touch()
                 await self._backoff.pause(error)
             else:
+                self._told("")
                 self._backoff.reset()
+
+    def _told(self, trouble: str) -> None:
+        """Tell those who wait for a Pod that it cannot be asked for now, and why; empty: it can again."""
+        if not trouble and not self._is_in_trouble:
+            return
+        self._is_in_trouble = bool(trouble)
+        for order in self.waiting.values():
+            order.wait_for(ReplicaDelayed(order.id, FailureCause.START_TIMEOUT, trouble) if trouble else None)
 
     async def _is_needed(self) -> bool:
         try:
