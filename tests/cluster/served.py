@@ -25,6 +25,7 @@ scaling = {{ interval_s = 1.0, stable_window_s = 2.0, burst_window_s = 1.0 }}
 [models.chat.pod]
 image = "{image}"
 requests = {{ {requests} }}
+limits = {{ {limits} }}
 termination_grace_s = 5
 """
 WARM = "minimum_warm = 1, maximum = 1"
@@ -39,6 +40,7 @@ def settings(
     options: str = QUICK,
     image: str = TOQUE,
     requests: str = 'cpu = 0.1, memory = "64Mi"',
+    limits: str = "",
     keep: bool = False,
 ) -> str:
     """Settings of one model, `chat`, as Pods of a place."""
@@ -49,6 +51,7 @@ def settings(
         options=options,
         image=image,
         requests=requests,
+        limits=limits,
         keep=str(keep).lower(),
     )
 
