@@ -20,7 +20,7 @@ Flags: TypeAlias = Mapping[str, str | None]
 """Flags by name, without dashes; None takes one of ours away."""
 
 ADMIN = "admin"
-CONTROLLERS, SCHEDULER = "kube-controller-manager", "kube-scheduler"
+API_SERVER, CONTROLLERS, SCHEDULER = "kube-apiserver", "kube-controller-manager", "kube-scheduler"
 START_S = 60.0
 _KUBECONFIG = """\
 apiVersion: v1
@@ -86,12 +86,17 @@ class ControlPlane:
 
     def start_api_server(self) -> None:
         """Start the API server, again perhaps, and wait until it is ready."""
-        self._run("kube-apiserver", self._api_server_flags())
-        self._await("kube-apiserver", self._is_ready)
+        self._run(API_SERVER, self._api_server_flags())
+        self._await(API_SERVER, self._is_ready)
 
     def stop_api_server(self, *, gently: bool = False) -> None:
         """End the API server alone."""
-        self._running.pop("kube-apiserver").stop(gently=gently)
+        self._running.pop(API_SERVER).stop(gently=gently)
+
+    @property
+    def has_api_server(self) -> bool:
+        """Whether it was not stopped."""
+        return API_SERVER in self._running
 
     def restart_controllers(self) -> None:
         """Start controllers and scheduler anew: after a long outage they take up to a minute of their own to look again."""

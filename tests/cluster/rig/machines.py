@@ -23,6 +23,8 @@ from tests.cluster.rig.pod import Pod, Premises
 from tests.cluster.rig.volumes import forget_mount_points
 
 HEARTBEAT_S = 1.0
+STATUS_BEATS = 4
+"""A kubelet looks every ten seconds what the cluster thinks of it."""
 _T = TypeVar("_T")
 
 
@@ -134,8 +136,11 @@ class Machines:
         await self._link.close()
 
     async def _beat(self, link: Link) -> None:
-        while True:
-            await asyncio.gather(*(node.renew(link) for node in list(self._nodes.values()) if node.is_up))
+        for beat in itertools.count(1):
+            nodes = [node for node in list(self._nodes.values()) if node.is_up]
+            await asyncio.gather(*(node.renew(link) for node in nodes))
+            if beat % STATUS_BEATS == 0:  # whoever doubted it meanwhile is told
+                await asyncio.gather(*(node.tell(link) for node in nodes))
             await lapse(HEARTBEAT_S)
 
     async def _follow(self, link: Link) -> None:
