@@ -8,12 +8,13 @@ from toque.model.resources import Resources
 
 
 class Budget:
-    """Capacity, and what each replica takes of it."""
+    """Capacity, and what each replica takes of it. `frozen` says why none can be started or ended now; empty when it can."""
 
-    __slots__ = ("_taken", "_used", "capacity")
+    __slots__ = ("_taken", "_used", "capacity", "frozen")
 
     def __init__(self, capacity: Resources) -> None:
         self.capacity = capacity
+        self.frozen = ""
         self._used = Resources()
         self._taken: dict[int, Resources] = {}
 

@@ -73,7 +73,6 @@ class Fleet:
         """Pools that lack room, longest first."""
         self.lending = Lending(self.pools, self._owners, self._settle, self._wake_by)
         self._dirty = self.lending.dirty
-        self._frozen = ""
         self._wake_at = now if spec.pools else inf
         for pool in spec.pools:
             self._open(pool, now)
@@ -180,7 +179,9 @@ class Fleet:
         elif isinstance(event, ReplicasAdopted):
             self._adopted(event, now, out)
         elif isinstance(event, ScalingFrozen):
-            self._freeze(event, now, out)
+            self.budget.frozen = event.reason
+            for each in self.pools.values():
+                self._rouse(each, now, out)
         elif isinstance(event, SpecChanged):
             self._spec_changed(event, now, out)
         else:
@@ -193,9 +194,7 @@ class Fleet:
         if tell(pool, pool.supply.roster.replicas[event.replica_id], event, now, out):
             del self._owners[event.replica_id]
         self._shortage.offer(now, out)
-        pool.scaler.rouse(now)
-        pool.restock(now, out)
-        self._settle(pool, now, out)
+        self._rouse(pool, now, out)
         self._forget_if_gone(pool)
 
     def _adopted(self, event: ReplicasAdopted, now: float, out: list[Effect]) -> None:
@@ -203,18 +202,7 @@ class Fleet:
         pool = self._doors.get(event.pool)
         if pool is not None:
             pool.supply.adopt(event.count)
-            pool.scaler.rouse(now)
-            pool.restock(now, out)
-            self._settle(pool, now, out)
-
-    def _freeze(self, event: ScalingFrozen, now: float, out: list[Effect]) -> None:
-        """Start and end nothing from now on, or make up for what was left undone."""
-        self._frozen = event.reason
-        for pool in self.pools.values():
-            pool.supply.freeze(event.reason)
-            pool.scaler.rouse(now)
-            pool.restock(now, out)
-            self._settle(pool, now, out)
+            self._rouse(pool, now, out)
 
     # ---- settings ----------------------------------------------------------------------------------------------------
 
@@ -275,6 +263,12 @@ class Fleet:
         self._wake_at = min((pool.next_wake() for pool in self.pools.values()), default=self.lending.next_at())
         self._wake_by(self.lending.next_at())
 
+    def _rouse(self, pool: Pool, now: float, out: list[Effect]) -> None:
+        """Something changed about a pool's replicas: do what it needs now, and ask its policy soon."""
+        pool.scaler.rouse(now)
+        pool.restock(now, out)
+        self._settle(pool, now, out)
+
     def _settle(self, pool: Pool, now: float, out: list[Effect]) -> None:
         """After the replicas of a pool changed, or what it wants: whoever lacks room may now get it."""
         self._note(pool)
@@ -292,7 +286,6 @@ class Fleet:
     def _open(self, spec: PoolSpec, now: float) -> Pool:
         roster = Roster(spec, self._routers[spec.routing]())
         supply = Supply(spec, roster, self.budget, lambda: self._enter_replica(spec.name))
-        supply.freeze(self._frozen)
         scaler = Scaler(spec, self._policies[spec.scaling.policy](spec), now)
         pool = Pool(spec, supply, scaler, self.journeys, self._appeals)
         self.pools[spec.name] = self._doors[spec.name] = pool

@@ -26,8 +26,7 @@ SILENT = "it answers its health page but no request"
 class Supply:
     """Orders and ends replicas of one pool. `shortage` says why the target is not reached; empty when it is.
 
-    `outdated` are the replicas of an earlier version of the model that are not gone yet. `frozen` says why nothing can be
-    started or ended now; empty when it can.
+    `outdated` are the replicas of an earlier version of the model that are not gone yet.
     """
 
     __slots__ = (
@@ -35,7 +34,6 @@ class Supply:
         "_next_id",
         "_spec",
         "footprint",
-        "frozen",
         "outdated",
         "restart",
         "roster",
@@ -51,7 +49,6 @@ class Supply:
         self.restart = Restart(spec.restart)
         self.footprint = spec.footprint
         self.shortage = ""
-        self.frozen = ""
         self.target = 0 if spec.given else spec.replicas.bounded(0)
         self.outdated: dict[int, Replica] = {}
 
@@ -65,9 +62,10 @@ class Supply:
         """Why the target is not reached; empty when it is."""
         return self.shortage or (self.frozen if self.current != self.target else "")
 
-    def freeze(self, reason: str) -> None:
-        """Start and end nothing, for this reason; empty: do so again. Replicas that nobody of ours starts are not concerned."""
-        self.frozen = reason if self._spec.elastic else ""
+    @property
+    def frozen(self) -> str:
+        """Why nothing can be started or ended now; empty when it can, and where nobody of ours does so."""
+        return self._budget.frozen if self._spec.elastic else ""
 
     def reconcile(self, now: float, out: list[Effect]) -> None:
         """Start, recall or drain until live replicas match the target, as far as budget and back-off allow."""
