@@ -38,6 +38,9 @@ class ReplicasAdopted:
     count: int
 
 
+FromDriver: TypeAlias = ReplicasAdopted | ScalingFrozen
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What the record of who leads says: whose it is (empty: nobody's), and how long it holds after each change of it.

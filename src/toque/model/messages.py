@@ -6,14 +6,7 @@ either is exhaustive. Times are float seconds of one clock that only the shell (
 
 from typing import TypeAlias
 
-from toque.model.cluster import (
-    ClusterEffect,
-    FromController,
-    FromGateways,
-    ReplicaDelayed,
-    ReplicasAdopted,
-    ScalingFrozen,
-)
+from toque.model.cluster import ClusterEffect, FromController, FromDriver, FromGateways, ReplicaDelayed
 from toque.model.condition import BreakerState, FailureCause
 from toque.model.decision import Decision
 from toque.model.overload import Stage
@@ -179,8 +172,7 @@ Event: TypeAlias = (
     | Abandoned
     | Began
     | ReplicaEvent
-    | ReplicasAdopted
-    | ScalingFrozen
+    | FromDriver
     | FromController
     | FromGateways
     | Woke
