@@ -1,6 +1,7 @@
 """Every agent of ours as the contract sees it: something that answers, and a way to ask its engine what it decoded."""
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.children import Replica, running
+from tests.cluster.place import Cluster, namespace
+from tests.cluster.served import pods, served, settings
 from tests.images.building import Image, container
 from toque.agents import agent_kind
 from toque.agents.fake import FakeAgent
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
+from toque.model.endpoint import Endpoint
 from toque.model.inference import Delta, PromptContext
 from toque.model.spec import PoolSpec
 from toque.ports import AgentKind, InferenceAgent
@@ -68,13 +72,34 @@ def image_replica(image: Image) -> Iterator[Replica]:
         yield replica
 
 
+@pytest.fixture(scope="session")
+def pod_replica(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A replica that the driver kubernetes made a Pod of a real control plane."""
+    options = ", ".join(f"{name} = {value}" for name, value in FAKE_OPTIONS.items())
+    with namespace(cluster) as place:
+        text = settings(place, slots=SLOTS, options=options)
+        with served(tmp_path_factory.mktemp("pod"), text) as service:
+            (pod,), (secret,) = pods(place), place.api.list("secrets", "toque.dev/fleet=toque")
+            key = Secret(base64.b64decode(secret["data"]["secret"]).decode())
+            yield Replica(Endpoint(pod["status"]["podIP"], 8080, key=key), service.process)
+
+
+AS_A_POD = pytest.param("pod", marks=[pytest.mark.slow, pytest.mark.xdist_group("cluster")])
 IN_A_CONTAINER = pytest.param(
     "image: llama.cpp", marks=[pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("image")]
 )
 
 
 @pytest.fixture(
-    params=["fake", "openai on fake", "openai on the fake engine", "llama.cpp", "openai on llama.cpp", IN_A_CONTAINER]
+    params=[
+        "fake",
+        "openai on fake",
+        "openai on the fake engine",
+        "llama.cpp",
+        "openai on llama.cpp",
+        AS_A_POD,
+        IN_A_CONTAINER,
+    ]
 )
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     name = request.param
@@ -86,10 +111,10 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
             yield Subject(agent, scripted_engine(fake))
         return
     is_llama = name.endswith("llama.cpp")
-    place = "image" if name.startswith("image") else "llama" if is_llama else "fake"
+    place = name.partition(":")[0] if name.startswith(("image", "pod")) else "llama" if is_llama else "fake"
     replica: Replica = request.getfixturevalue(f"{place}_replica")
     engine = llama_engine(replica) if is_llama else host_engine(replica)
-    async with connected(replica, is_over_url=name.startswith("openai")) as agent:
+    async with connected(replica, is_over_url=name.startswith(("openai", "pod"))) as agent:
         # The template of the small model has no place for tools, and llama.cpp then leaves them out in silence.
         yield Subject(agent, engine, calls_tools=not is_llama)
 
@@ -127,7 +152,7 @@ async def connected(replica: Replica, *, is_over_url: bool) -> AsyncIterator[Inf
     endpoint, key = replica.endpoint, replica.endpoint.key
     assert key is not None
     if is_over_url:
-        async with over_url(f"http://127.0.0.1:{endpoint.port}/v1", key) as agent:
+        async with over_url(f"http://{endpoint.host}:{endpoint.port}/v1", key) as agent:
             yield agent
         return
     own = agent_kind("llama.cpp", no_secret).connect(endpoint, model_of(AgentSpec()))
