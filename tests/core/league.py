@@ -9,7 +9,7 @@ from math import inf
 
 from tests.core.story import ROOMY, arrival
 from toque.core.fleet import Fleet
-from toque.core.given import load_of
+from toque.core.given import held_of, loads_of
 from toque.core.invariants import check_fleet
 from toque.model.cluster import (
     CapSlots,
@@ -55,12 +55,11 @@ class Side:
         self.is_here = False
         self.in_flight: dict[int, int] = {}
         self.refused: list[int] = []
-        self.told = 0
+        self.told: dict[str, int] = {}
 
     def held(self) -> tuple[tuple[int, int], ...]:
         """Every slot it has, of replicas that it may fill and of those that it empties."""
-        replicas = [r for pool in self.fleet.pools.values() for r in pool.supply.roster.replicas.values()]
-        return tuple((replica.id, replica.slots) for replica in replicas if replica.slots)
+        return tuple(held_of(self.fleet.pools).items())
 
 
 class League:
@@ -180,10 +179,9 @@ class League:
         """A gateway says what it has; that is on its way then."""
         side = self.sides[name]
         if side.is_here:
-            pool = side.fleet.pools[self.pool.name]
-            load = load_of(pool, side.told, self.now)
-            side.told += load.arrivals
-            side.up.append(LoadReported(name, self.pool.name, load))
+            for pool, load in loads_of(side.fleet.pools, side.told, self.now).items():
+                side.told[pool] = side.told.get(pool, 0) + load.arrivals
+                side.up.append(LoadReported(name, pool, load))
 
     # ---- the way between ---------------------------------------------------------------------------------------------
 

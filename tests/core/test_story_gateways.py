@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.core.league import League
+from tests.core.story import arrival, only
 from toque.core.snapshot import view_fleet
 from toque.model.batch_spec import BatchSpec
 from toque.model.cluster import (
+    AskForSlots,
     GatewayDied,
     GatewayJoined,
     GatewayLost,
@@ -460,3 +462,11 @@ def test_what_comes_back_goes_to_whom_somebody_has_waited_longest() -> None:
     league.finish("a", first)
     league.flow()
     assert league.share() == [0, 0, 1]
+
+
+def test_whoever_begins_to_wait_asks_for_slots_at_once_and_who_waits_behind_does_not() -> None:
+    league = League(chat(slots=1, replicas=1), "a")
+    fleet = league.sides["a"].fleet
+    assert not only(fleet.handle(arrival(1), league.now), AskForSlots)
+    assert only(fleet.handle(arrival(2), league.now), AskForSlots) == [AskForSlots("chat")]
+    assert not only(fleet.handle(arrival(3), league.now), AskForSlots)

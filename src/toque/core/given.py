@@ -100,6 +100,17 @@ def _give_back(pool: Pool, out: list[Effect]) -> None:
     out.extend(ReturnSlots(replica_id, count) for replica_id, count in counts.items())
 
 
+def loads_of(pools: Mapping[str, Pool], arrivals: Mapping[str, int], now: float) -> dict[str, PoolLoad]:
+    """Say what a controller must know of pools, of which it was last told when so many people had arrived at each."""
+    return {name: load_of(pool, arrivals.get(name, 0), now) for name, pool in pools.items() if pool.spec.given}
+
+
+def held_of(pools: Mapping[str, Pool]) -> dict[int, int]:
+    """Count all slots that were lent and not given back, by replica."""
+    replicas = (replica for pool in pools.values() for replica in pool.supply.roster.replicas.values())
+    return {replica.id: replica.slots for replica in replicas if replica.slots}
+
+
 def load_of(pool: Pool, arrivals: int, now: float) -> PoolLoad:
     """Say what a controller must know of a pool, of which it was last told when so many people had arrived."""
     roster, line, share = pool.supply.roster, pool.line, pool.share

@@ -25,6 +25,7 @@ from toque.core.scaler import Scaler, is_news
 from toque.core.slots import Slots
 from toque.core.supply import Supply
 from toque.core.trust import Trust
+from toque.model.cluster import AskForSlots
 from toque.model.condition import NO_ROOM, FailureCause
 from toque.model.decision import Decision
 from toque.model.messages import Effect, Failed, Finished, RecordDecision, ReplicaFailed, ReplicaReady
@@ -259,6 +260,8 @@ class Pool:
         if self.share.yields:
             self.place(now, out)
         self.exits.ask_if_due(journey, now)
+        if self.spec.given and len(self.line) == 1:
+            out.append(AskForSlots(self.spec.name))
 
     def _put_back(self, journey: Journey, kind: FailureKind, now: float, out: list[Effect]) -> None:
         """Return a dispatched journey to the front of the line, perhaps after a rest; its slot frees for whoever is next."""

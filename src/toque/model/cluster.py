@@ -191,6 +191,13 @@ class ReturnSlots:
 
 
 @value
+class AskForSlots:
+    """Somebody begins to wait here for a slot of this pool: tell the controller at once."""
+
+    pool: str
+
+
+@value
 class OfferReplica:
     """Tell every gateway of a replica that is ready, and answer with `ReplicaClaimed`."""
 
@@ -232,4 +239,5 @@ class CapSlots:
 
 
 ToGateways: TypeAlias = OfferReplica | WithdrawReplica | ForgetReplica | GrantSlots | CapSlots
-ClusterEffect: TypeAlias = ReturnSlots | ToGateways
+ToController: TypeAlias = ReturnSlots | AskForSlots
+ClusterEffect: TypeAlias = ToController | ToGateways

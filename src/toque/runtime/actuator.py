@@ -8,6 +8,7 @@ from typing import Protocol, assert_never
 
 from toque.model.agent_spec import ModelSpec
 from toque.model.cluster import (
+    AskForSlots,
     CapSlots,
     ClusterEffect,
     ForgetReplica,
@@ -106,7 +107,15 @@ class Actuator:
                 self._decided()
             case RecordBreaker():
                 pass  # the journal has it
-            case ReturnSlots() | OfferReplica() | WithdrawReplica() | ForgetReplica() | GrantSlots() | CapSlots():
+            case (
+                ReturnSlots()
+                | AskForSlots()
+                | OfferReplica()
+                | WithdrawReplica()
+                | ForgetReplica()
+                | GrantSlots()
+                | CapSlots()
+            ):
                 self._lent(effect)
             case _:
                 assert_never(effect)

@@ -28,6 +28,13 @@ class Histogram:
         else:
             self._buckets[min(BUCKETS - 1, int(log(seconds / LOWEST_S) / _WIDTH))] += 1
 
+    def merge(self, other: "Histogram") -> None:
+        """Count all durations of another one too."""
+        self.count += other.count
+        self.total_s += other.total_s
+        self._zeros += other._zeros  # noqa: SLF001 - of the same class
+        self._buckets = [mine + more for mine, more in zip(self._buckets, other._buckets, strict=True)]  # noqa: SLF001 - of the same class
+
     @property
     def mean_s(self) -> float:
         """The exact mean; 0 of nothing."""

@@ -1,0 +1,1 @@
+"""Several gateways and their controller: what they say to each other, and who of them holds which slots."""
