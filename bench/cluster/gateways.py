@@ -46,7 +46,9 @@ def run(replicas: int, slots: int, load: float, weights: tuple[float, ...]) -> s
 
 def main() -> None:
     """Print the table."""
-    print("| slots | load | gateways | wait p50 s | p99 s | p99 of the worst gateway s | mean s | busy | words/s a gateway |")
+    print(
+        "| slots | load | gateways | wait p50 s | p99 s | p99 of the worst gateway s | mean s | busy | words/s a gateway |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for (fleet, (replicas, slots)), (named, load), (who, weights) in product(
         FLEETS.items(), LOADS.items(), TRAFFIC.items()
