@@ -15,6 +15,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "msgspec": (
         "toque.advice",
         "toque.agents",
+        "toque.alliance",
         "toque.batch",
         "toque.cli",
         "toque.conformance",

@@ -94,7 +94,7 @@ class Host:
             return f"another gateway is connected by the name {hello.gateway}: give each a name of its own"
         return ""
 
-    def join(self, hello: Hello, say: Say) -> int:
+    def join(self, hello: Hello, say: Say, proof: str = "") -> int:
         """Take a gateway in to whom nothing is to object; returns the number of its session."""
         name = hello.gateway
         former = self.guests.get(name)
@@ -103,7 +103,7 @@ class Host:
         self._sessions += 1
         unknown = {mark: slots for mark, slots in hello.held.items() if mark not in self._ids}
         self.guests[name] = Guest(hello.incarnation, say, self._sessions, unknown)
-        say(Welcome(self._name))
+        say(Welcome(self._name, proof))
         say(Models(self._models))
         for replica_id, offer in self._offers.items():
             say(offer)

@@ -71,7 +71,7 @@ class Member:
         """What a replica is called by everybody; empty for one that is gone."""
         return self._marks.get(replica_id, "")
 
-    def hello(self, gateway: str, incarnation: str, token: str = "") -> Hello:
+    def hello(self, gateway: str, incarnation: str) -> Hello:
         """Say who this is and what it holds: the first word of a connection. What was under way before is forgotten."""
         self._returned.clear()
         self._told.clear()
@@ -79,7 +79,7 @@ class Member:
         for pool in self._loads({}):
             self._post(SlotsCapped(pool, None))
         held = {self._marks[replica_id]: slots for replica_id, slots in self._held().items()}
-        return Hello(VERSION, gateway, incarnation, token, held)
+        return Hello(VERSION, gateway, incarnation, held)
 
     def carry_out(self, effect: ReturnSlots | AskForSlots) -> None:
         """Take what the core wishes: it goes with the next report, which is due soon then."""

@@ -28,13 +28,14 @@ class Beat(Word, frozen=True):
 
 
 class Hello(Word, frozen=True):
-    """The first word: who it is, which process of that name, and all slots it holds by replica."""
+    """The answer to a challenge: who it is, which process of that name, and all slots it holds by replica."""
 
     version: int
     gateway: str
     incarnation: str
-    token: str
     held: dict[str, int] = {}
+    nonce: str = ""
+    proof: str = ""
 
 
 class Report(Word, frozen=True):
@@ -53,10 +54,17 @@ FromGateway: TypeAlias = Hello | Report | Bye | Beat
 # ---- what a controller says ------------------------------------------------------------------------------------------
 
 
+class Challenge(Word, frozen=True):
+    """The first word of a connection: what a gateway proves itself by, with the token that both know."""
+
+    nonce: str
+
+
 class Welcome(Word, frozen=True):
-    """The answer to a hello by whoever leads."""
+    """The answer to a hello by whoever leads, which proves itself too."""
 
     controller: str
+    proof: str = ""
 
 
 class Refusal(Word, frozen=True):
@@ -117,4 +125,6 @@ class Prospect(Word, frozen=True):
     reason: RefusalReason | None = None
 
 
-FromLeader: TypeAlias = Welcome | Refusal | Models | Offer | Withdrawn | Gone | Granted | Capped | Prospect | Beat
+FromLeader: TypeAlias = (
+    Challenge | Welcome | Refusal | Models | Offer | Withdrawn | Gone | Granted | Capped | Prospect | Beat
+)

@@ -114,12 +114,11 @@ def held_of(pools: Mapping[str, Pool]) -> dict[int, int]:
 def load_of(pool: Pool, arrivals: int, now: float) -> PoolLoad:
     """Say what a controller must know of a pool, of which it was last told when so many people had arrived."""
     roster, line, share = pool.supply.roster, pool.line, pool.share
-    people = ServiceClass.INTERACTIVE
     idle = (r for r in roster.replicas.values() if r.state in LIVE and not r.is_routable)
     return PoolLoad(
         in_flight=roster.in_flight - len(share.in_flight),
-        waiting=line.length(people) + line.held_back(people),
-        waiting_s=round(line.oldest_wait_s(people, now), 3),
+        waiting=line.people,
+        waiting_s=round(line.oldest_wait_s(ServiceClass.INTERACTIVE, now), 3),
         batch=pool.scaler.batch,
         batch_in_flight=len(share.in_flight),
         arrivals=pool.scaler.people - arrivals,

@@ -288,8 +288,7 @@ class Pool:
             self.scaler.postpone(now)
             self.restock(now, out)
             return
-        waiting = self.line.length(INTERACTIVE) + self.line.held_back(INTERACTIVE)
-        people = (roster.in_flight - len(self.share.in_flight), waiting)
+        people = (roster.in_flight - len(self.share.in_flight), self.line.people)
         wait = (self.line.oldest_wait_s(INTERACTIVE, now), self.forecast.cold_start.total_s)
         decision = self.scaler.decide(self.scaler.observe(roster, people, wait, now), now)
         supply.target = decision.allowed.replicas

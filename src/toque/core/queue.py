@@ -83,6 +83,11 @@ class Line:
         """Whether a newcomer of this class would be the first to be served."""
         return not self._interactive.waiting and (service_class is INTERACTIVE or not self._batch.waiting)
 
+    @property
+    def people(self) -> int:
+        """How many interactive ones wait, large ones in the lobby too."""
+        return self.length(INTERACTIVE) + self.held_back(INTERACTIVE)
+
     def join(self, journey: Journey) -> None:
         """Wait in the line of one's class, or in its lobby, behind those of the same priority and tenant."""
         service_class = journey.ticket.service_class

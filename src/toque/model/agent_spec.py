@@ -83,5 +83,5 @@ class ModelSpec:
 
     @property
     def runs_in_pod(self) -> bool:
-        """Whether its files and its memory are on a machine of a cluster, not on this one."""
-        return self.pool.elastic and self.pool.hosted and bool(self.pod.image)
+        """Whether its files and its memory are on a machine of a cluster, not on this one: a Pod of ours, or given by a controller."""
+        return self.pool.given or (self.pool.elastic and self.pool.hosted and bool(self.pod.image))
