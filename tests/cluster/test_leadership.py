@@ -152,3 +152,22 @@ def test_without_its_api_server_a_leader_stops_deciding_and_one_leads_when_it_is
         assert names(pods(place)) == before
         here.kubectl("scale", "mp", "chat", "--replicas=3")
         here.ready(3)
+
+
+def test_a_leader_that_is_killed_in_the_middle_of_a_change_takes_no_replica_along(here: Controlled) -> None:
+    """Whoever takes over finds Pods of the old version only: they serve until new ones are ready in their place."""
+    with here.controller("a") as first, here.controller("b") as second:
+        until(lambda: leads(first) or leads(second))
+        leader, other = (first, second) if leads(first) else (second, first)
+        here.apply(pool(warm=2))
+        here.ready(2)
+        old = names(pods(here.place))
+        leader.process.send_signal(signal.SIGSTOP)
+        here.apply(pool(warm=2, image="registry.test/toque:2"))
+        leader.process.kill()
+        with Census(here) as census:
+            until(lambda: leads(other), 20)
+            until(lambda: len(names(pods(here.place)) - old) == 2 and not names(pods(here.place)) & old)
+            until(lambda: here.status().get("observedGeneration") == 2 and here.status().get("ready") == 2)
+        assert census.least == 2
+        assert {pod["spec"]["containers"][0]["image"] for pod in pods(here.place)} == {"registry.test/toque:2"}

@@ -130,8 +130,14 @@ class OpenFleet:
             state_dir=home,
             notice=lambda text: self._announce(Assumed(text)),
             kubernetes=self.lineup.spec.kubernetes,
+            outdated=self._renew,
             settings=lambda model: replica_settings(self.lineup.told(model.pool.name)),
         )
+
+    def _renew(self, pool: str) -> None:
+        """Replace a model's replicas, new ones first: they are of another version."""
+        if pool in self.models:
+            self.controller.reload(SpecChanged(self.lineup.fleet, (pool,)), self._staffed(self.lineup))
 
     def _connect(self, name: str, replica_id: int, endpoint: Endpoint) -> InferenceAgent:
         """One agent a replica, so that its connections are used again; those of gone replicas are dropped."""

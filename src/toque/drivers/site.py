@@ -23,7 +23,8 @@ class Site:
     `state_dir` is where traces for the next start are left. `memory_kills` counts what the kernel killed for want of memory.
     `notice` takes what a person should know about this machine. Where replicas are Pods: `kubernetes` says in which cluster,
     `settings` what a replica there reads (TOML), `owner` is the ownerReference of what is made for a model (None: nobody's),
-    `may_write` whether anything may be changed there now.
+    `outdated` takes the name of a model whose replicas, taken over from a predecessor, are of another version, `may_write` says
+    whether anything may be changed there now.
     """
 
     report: Report
@@ -37,4 +38,5 @@ class Site:
     kubernetes: KubernetesSpec = field(default_factory=KubernetesSpec)
     settings: Callable[[ModelSpec], str] = lambda _: ""
     may_write: Callable[[], bool] = lambda: True
+    outdated: Callable[[str], None] = lambda _: None
     owner: Callable[[ModelSpec], Mapping[str, object] | None] = lambda _: None

@@ -47,11 +47,12 @@ class KubernetesDriver:
         """Begin to start a replica; one whose Pod is there already is ready as soon as it answers."""
         site = self._site
         version = version_of(model, site.settings(model), site.kubernetes.fleet, site.owner(model))
-        order = Order(replica_id, version, self._loop.time(), site.report)
+        former = self._estate.former(version)
+        order = Order(replica_id, former or version, self._loop.time(), site.report, is_former=former is not None)
         self._orders[replica_id] = order
         self._time(order)
         self._estate.protection.keep(version)
-        keeper = self._estate.keeper_for(version)
+        keeper = self._estate.keeper_for(order.version)
         keeper.enter(order)
         self.supply(keeper)
 
@@ -147,6 +148,17 @@ class KubernetesDriver:
         for order in [order for order in self._orders.values() if not order.is_ready]:
             self._time(order)
 
+    def inherited(self) -> None:
+        """Orders from before we looked get Pods of other versions that are there, where there are none of their own."""
+        for order in [order for order in self._orders.values() if not order.pod]:
+            former = self._estate.former(order.version)
+            if former is not None:
+                self._estate.keeper_for(order.version).strike(order)
+                order.version, order.is_former = former, True
+                keeper = self._estate.keeper_for(former)
+                keeper.enter(order)
+                self.supply(keeper)
+
     def hindered(self, keeper: Keeper, reason: str) -> None:
         """Kubernetes makes no more Pods of a version, for this reason; empty: it does again."""
         for order in keeper.waiting.values():
@@ -175,9 +187,21 @@ class KubernetesDriver:
         order.reach(READY, self._loop.time())
         order.settle()
         self._site.report(ReplicaReady(order.id))
+        if order.is_former:
+            self._renew_when_taken_over(order.version.model.pool.name)
         await self._estate.insist(lambda: self._estate.cluster.show(sight.name, is_serving=True))
         if order.phases[STARTED] > order.phases[SCHEDULED]:  # we saw it start, and its image come perhaps
             order.phases[PULLED] = order.phases[SCHEDULED] + await self._estate.pull_s(sight.name)
+
+    def _renew_when_taken_over(self, pool: str) -> None:
+        """Replicas of another version serve; when all of them do, they are replaced as after any change of their model."""
+        formers = [
+            order for order in self._orders.values() if order.is_former and order.version.model.pool.name == pool
+        ]
+        if formers and all(order.is_ready for order in formers):
+            for order in formers:
+                order.is_former = False
+            self._estate.renewed(pool)
 
     async def _ask(self, order: Order) -> None:
         assert order.endpoint is not None
@@ -228,6 +252,8 @@ class KubernetesDriver:
         elif last is not None:
             self._site.report(last)
         keeper.touch()
+        if order.is_former:
+            self._renew_when_taken_over(order.version.model.pool.name)
 
     async def _see_off(self, pod: str, farewell: Farewell, last: Event | None) -> None:
         await farewell.say()

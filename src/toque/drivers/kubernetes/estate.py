@@ -15,6 +15,7 @@ from lightkube.resources.core_v1 import Pod
 from toque.drivers.kubernetes.cluster import Cluster
 from toque.drivers.kubernetes.errands import Errands
 from toque.drivers.kubernetes.freshness import Freshness
+from toque.drivers.kubernetes.inheritance import Inheritance
 from toque.drivers.kubernetes.keeper import LINGER_S, Keeper
 from toque.drivers.kubernetes.protection import Protection
 from toque.drivers.kubernetes.sight import Sight, look_at, quota_of
@@ -54,6 +55,10 @@ class Tenants(Protocol):
         """We lost sight of the cluster for this reason, or see it (empty)."""
         ...
 
+    def inherited(self) -> None:
+        """We have looked for the first time: orders that wait may have Pods that a predecessor left."""
+        ...
+
     def hindered(self, keeper: Keeper, reason: str) -> None:
         """Kubernetes makes no more Pods of a version for this reason (empty: it does again)."""
         ...
@@ -79,6 +84,7 @@ class Estate:
         self.trouble = ""
         """Why we do not see the cluster; empty while we do, and until we first looked."""
         self._is_settled = False
+        self._inheritance = Inheritance(self._is_spare)
         self._moved = asyncio.Event()
         labels = fleet_labels(spec.fleet)
         self._pods = Watch(client, Pod, labels, self._pod_changed, partial(self.freshness.turn, PODS))
@@ -98,6 +104,15 @@ class Estate:
             self._claim(keeper)
             self._errands.begin(self._keep(keeper))
         return keeper
+
+    def former(self, version: Version) -> Version | None:
+        """Return another version, of which a Pod is there that a predecessor left and an order may have; None: there is none."""
+        return self._inheritance.former(version, self._deployments.objects)
+
+    def renewed(self, pool: str) -> None:
+        """A model's Pods of other versions are all taken over: what is ordered from now on is of its own."""
+        self._inheritance.spent(pool)
+        self._site.outdated(pool)
 
     async def insist(self, ask: Callable[[], Awaitable[None]]) -> None:
         """Ask until it is done, or cannot be: what it was about is gone then, or we have no right to it."""
@@ -166,6 +181,9 @@ class Estate:
             self._site.notice("cluster: seen again")
         if not reason and not self._is_settled:
             self._is_settled = True
+            for sight in self._orphans():
+                self._inheritance.leave(self._pool_of(sight.version), sight.version)
+            self._tenants.inherited()
             for pool in {self._pool_of(sight.version) for sight in self._orphans()}:
                 self.adopt(pool)
             self._sweep(self._is_outdated)
@@ -180,6 +198,12 @@ class Estate:
             for sight in self.sights.values()
             if not sight.is_leaving and sight.failure is None and not self._tenants.has(sight.name)
         ]
+
+    def _is_spare(self, mark: str) -> bool:
+        """Whether a version has a Pod that nobody has or waits for."""
+        if keeper := self._keepers.get(mark):
+            return len(keeper.unbound) > len(keeper.waiting)
+        return any(sight.version == mark for sight in self._orphans())
 
     def _claim(self, keeper: Keeper) -> None:
         """Let a new keeper know what of its version there is; other versions of its model that nobody keeps are outdated."""

@@ -22,7 +22,8 @@ SCHEDULED, PULLED, STARTED, LOADED, READY = "scheduled", "pulled", "started", "l
 class Order:
     """`pod` is the name of its Pod (empty: it has none yet), `ordered_at` an instant of the loop's clock.
 
-    `contact` waits for its first answer, `timer` ends a start that takes too long; whoever binds it to a Pod ends both.
+    `is_former`: it
+    takes over a Pod of another version than its model is now. `contact` waits for its first answer, `timer` ends a start that takes too long; whoever binds it to a Pod ends both.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Order:
     delayed: ReplicaDelayed | None = None
     phases: dict[str, float] = field(default_factory=dict)
     is_probed: bool = False
+    is_former: bool = False
     contact: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
 
