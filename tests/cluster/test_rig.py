@@ -88,6 +88,38 @@ def test_a_pod_sees_its_volumes_and_the_api_server_as_its_account(place: Place) 
     assert not Path("/etc/of-a-test/word").exists()
 
 
+def test_a_pod_finds_the_pods_of_a_service_by_its_name(place: Place) -> None:
+    place.machines.images |= {"server": SERVER, "asker": Image((sys.executable, "-u", "-c", ASKS))}
+    place.api.create(
+        "services", {"metadata": {"name": "those"}, "spec": {"clusterIP": "None", "selector": {"app": "server"}}}
+    )
+    place.api.create("deployments", deployment(2))
+    place.api.until(lambda api: len(ready(api)) == 2)
+    volume = {"volumes": [{"name": "own", "emptyDir": {}}]}
+    container = {"name": "main", "image": "asker", "volumeMounts": [{"name": "own", "mountPath": "/own-scratch"}]}
+    place.api.create("pods", {"metadata": {"name": "asker"}, "spec": {"containers": [container], **volume}})
+    addresses = sorted(pod["status"]["podIP"] for pod in ready(place.api))
+    until(lambda: f"{addresses}" in told(place))
+
+
+ASKS = """
+import socket, time
+while True:
+    try:
+        print(sorted({found[4][0] for found in socket.getaddrinfo('those', 8080, socket.AF_INET)}))
+    except OSError as error:
+        print(error)
+    time.sleep(0.1)
+"""
+
+
+def told(place: Place) -> str:
+    try:
+        return place.machines.output(place.namespace, "asker")
+    except StopIteration:  # not on its machine yet
+        return ""
+
+
 def test_an_image_that_is_missing_is_said_to_be(place: Place) -> None:
     place.api.create("deployments", deployment(1, image="nowhere"))
     place.api.until(lambda api: waits_for(api, "ImagePullBackOff"))

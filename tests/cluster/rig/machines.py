@@ -18,6 +18,7 @@ from tests.cluster.rig.api import Object, RefusedError, path_of, until
 from tests.cluster.rig.control_plane import ControlPlane
 from tests.cluster.rig.images import Image
 from tests.cluster.rig.link import AGAIN_S, UNREACHABLE, Link, lapse
+from tests.cluster.rig.names import Names
 from tests.cluster.rig.node import ADDRESS, Node, Room
 from tests.cluster.rig.pod import Pod, Premises
 from tests.cluster.rig.volumes import forget_mount_points
@@ -33,6 +34,7 @@ class Machines:
 
     def __init__(self, plane: ControlPlane, folder: Path, images: Mapping[str, Image]) -> None:
         self.images = dict(images)
+        self._names = Names(folder, lambda: self._seen)
         self._plane = plane
         self._folder = folder
         self._admin = plane.api()
@@ -123,7 +125,9 @@ class Machines:
 
     async def _open(self) -> Link:
         link = Link(self._plane.url, self._plane.authority, self._plane.token())
-        self._tasks = [asyncio.create_task(self._follow(link)), asyncio.create_task(self._beat(link))]
+        self._tasks = [
+            asyncio.create_task(task) for task in (self._follow(link), self._beat(link), self._names.follow(link))
+        ]
         for task in self._tasks:
             task.add_done_callback(_complain)
         return link
@@ -168,6 +172,7 @@ class Machines:
             self._seen.pop(uid, None)
         else:
             self._seen[uid] = seen
+        self._names.pod_changed(seen["metadata"]["namespace"])
         if node is None or not node.is_up:  # 1
             return
         pod = self._pods.get(uid)
@@ -176,7 +181,7 @@ class Machines:
         elif pod is not None:  # 3
             pod.seen(seen)
         elif seen.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:  # 4
-            premises = Premises(node, self._link, self.images.get, self._environment)
+            premises = Premises(node, self._link, self.images.get, self._environment, self._names)
             pod = Pod(seen, premises, next(self._addresses), self._place(seen))
             self._pods[uid] = pod
             pod.begin()

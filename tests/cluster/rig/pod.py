@@ -14,6 +14,7 @@ from tests.cluster.rig.api import STRATEGIC, Object, path_of
 from tests.cluster.rig.container import Command, Container, Surroundings
 from tests.cluster.rig.images import MISSING, Image
 from tests.cluster.rig.link import Link
+from tests.cluster.rig.names import Names
 from tests.cluster.rig.node import ADDRESS, Node
 from tests.cluster.rig.volumes import Volumes
 
@@ -32,6 +33,7 @@ class Premises:
     link: Link
     images: Callable[[str], Image | None]
     environment: Mapping[str, str]
+    names: Names
 
 
 class Pod:
@@ -45,7 +47,7 @@ class Pod:
         self._folder = folder
         self._images = premises.images
         self._environment = premises.environment
-        self._volumes = Volumes(seen, premises.link, folder)
+        self._volumes = Volumes(seen, premises.link, folder, premises.names)
         self._began = _now()
         self._dirty = asyncio.Event()
         self._told: Object = {}

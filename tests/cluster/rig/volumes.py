@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.cluster.rig.api import Object, RefusedError, path_of
 from tests.cluster.rig.link import UNREACHABLE, Link
+from tests.cluster.rig.names import HOSTS, Names
 
 SCRATCH = "/tmp"
 MADE: list[Path] = []
@@ -28,8 +29,9 @@ def forget_mount_points() -> None:
 class Volumes:
     """Of one Pod, kept in its folder."""
 
-    def __init__(self, pod: Object, link: Link, folder: Path) -> None:
+    def __init__(self, pod: Object, link: Link, folder: Path, names: Names) -> None:
         self._pod = pod
+        self._names = names
         self._link = link
         self._folder = folder / "volumes"
         self._specs: dict[str, Object] = {each["name"]: each for each in pod["spec"].get("volumes", [])}
@@ -45,6 +47,8 @@ class Volumes:
                 source = await self._filled(self._specs[mount["name"]]) / mount.get("subPath", "")
                 _make_room(Path(path), is_folder=source.is_dir())
                 found[path] = source
+        if found:  # whoever has a scene of its own knows names, too
+            found[str(HOSTS)] = self._names.file(self._namespace)
         return found
 
     async def kept(self, source: Object) -> Mapping[str, str]:
