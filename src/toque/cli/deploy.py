@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print or write it."""
     from toque.deploy import everything, values  # noqa: PLC0415 - `toque --help` need not know them
     from toque.deploy.chart import chart  # noqa: PLC0415
-    from toque.deploy.text import document  # noqa: PLC0415
+    from toque.deploy.text import document, documents  # noqa: PLC0415
     from toque.deploy.words import whole  # noqa: PLC0415
 
     if args.action == "chart":
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             with_definition=args.only != OBJECTS,
             with_objects=args.only != DEFINITION,
         )
-        texts = {name: "".join(document(whole(each)) for each in made) for name, made in chosen.items() if made}
+        texts = {name: documents([whole(each) for each in made]) for name, made in chosen.items() if made}
     if args.to is not None:
         _write(texts, args.to, terminal)
     else:

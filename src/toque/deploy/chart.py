@@ -16,7 +16,7 @@ from toque.config.shape import Entry, Shape
 from toque.config.tables import description
 from toque.deploy.everything import templates
 from toque.deploy.hooks import drain, probe
-from toque.deploy.text import document
+from toque.deploy.text import document, documents
 from toque.deploy.values import deploy_shape
 from toque.deploy.words import whole
 
@@ -38,9 +38,9 @@ def chart() -> Mapping[str, str]:
         "values.schema.json": json.dumps(values_schema(), indent=2) + "\n",
         f"crds/{DEFINITION}": document(whole(modelpool_crd())),
         "templates/tests/gateway.yaml": _MADE + document(probe()),
-        "templates/drain.yaml": _MADE + "".join(map(document, drain())),
+        "templates/drain.yaml": _MADE + documents(drain()),
     }
-    made |= {f"templates/{name}": _MADE + "".join(map(document, trees)) for name, trees in templates().items()}
+    made |= {f"templates/{name}": _MADE + documents(trees) for name, trees in templates().items()}
     kept = files("toque.deploy").joinpath("chart")
     return made | {f"templates/{file.name}": file.read_text("utf-8") for file in kept.iterdir() if file.is_file()}
 

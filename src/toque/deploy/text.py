@@ -7,6 +7,7 @@ form that JSON and YAML share.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, assert_never
 
 from toque.deploy.tree import (
@@ -43,6 +44,11 @@ def document(tree: Tree) -> str:
     return "".join(f"{line}\n" for line in _documents(tree))
 
 
+def documents(trees: Sequence[Tree]) -> str:
+    """Write several of these."""
+    return "".join(f"{line}\n" for line in _series(trees, "", _documents))
+
+
 def _documents(tree: Tree) -> Iterator[str]:
     if isinstance(tree, When):
         yield from _choice(tree, "", _documents)
@@ -67,8 +73,7 @@ def _lines(tree: Tree, pad: str) -> Iterator[str]:
         yield f"{pad}{{{{- end }}}}"
     else:
         assert isinstance(tree, Sequence)
-        for part in tree:
-            yield from _item(part, pad)
+        yield from _series(tree, pad, lambda part: _item(part, pad))
 
 
 def _entry(name: str, part: Tree, pad: str) -> Iterator[str]:
@@ -97,6 +102,22 @@ def _item(part: Tree, pad: str) -> Iterator[str]:
         first, *rest = _lines(part, pad + STEP)
         yield f"{pad}- {first.lstrip()}"
         yield from rest
+
+
+def _series(parts: Sequence[Tree], pad: str, write: Callable[[Tree], Iterator[str]]) -> Iterator[str]:
+    """Write parts one after the other; neighbours that are there under one condition share it."""
+    for condition, group in groupby(parts, _only_if):
+        if condition is not None:
+            yield f"{pad}{{{{- if {_condition(condition)} }}}}"
+        for part in group:
+            yield from write(part.then if condition is not None and isinstance(part, When) else part)
+        if condition is not None:
+            yield f"{pad}{{{{- end }}}}"
+
+
+def _only_if(part: Tree) -> Condition | None:
+    """Return the condition without which there is nothing of a part; None where there is something anyway."""
+    return part.condition if isinstance(part, When) and part.otherwise is None else None
 
 
 def _choice(choice: When, pad: str, write: Callable[[Tree], Iterator[str]]) -> Iterator[str]:
