@@ -18,7 +18,7 @@ from threading import Event
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
-START_S = 120.0
+START_S = 400.0
 SETTLE_S = 3.0
 """After everything is ready: what follows a start is over."""
 SETTINGS = """

@@ -98,6 +98,7 @@ def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(ta
     until(lambda: pool(target).get("ready") == 1, 90)
     (replica,) = names(target.replicas())
     until(lambda: len(controllers(target)) == 2, 60)
+    until(lambda: len(leaders(target)) == 1)
     assert target.place.api.get("poddisruptionbudgets", "toque-chat")["spec"]["maxUnavailable"] == 1
 
     target.install(controller__annotations={"example.com/note": "newer"}, controller__keda=True, gateway__podsMax=4)
@@ -105,6 +106,7 @@ def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(ta
     until(lambda: [noted(pod) for pod in controllers(target)] == ["newer", "newer"], 90)
     until(lambda: pool(target).get("ready") == 1)
     assert names(target.replicas()) == {replica}
+    until(lambda: [noted(pod) for pod in leaders(target)] == ["newer"])
 
     target.helm().run("uninstall", "toque")  # its hook lets the pools go first
     assert target.place.api.list("modelpools") == []
@@ -119,6 +121,11 @@ def pool(target: Deployed) -> dict[str, Any]:
 def controllers(target: Deployed) -> list[dict[str, Any]]:
     found = [pod for pod in pods(target.place) if component(pod) == "controller"]
     return found if all(condition(pod, "Ready") for pod in found) else []
+
+
+def leaders(target: Deployed) -> list[dict[str, Any]]:
+    """Controllers that a Service for the leader would find."""
+    return [pod for pod in controllers(target) if pod["metadata"]["labels"].get("toque.dev/leads") == "true"]
 
 
 def noted(pod: dict[str, Any]) -> str:

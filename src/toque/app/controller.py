@@ -23,10 +23,12 @@ from toque.app.scraped import expose, open_scraped
 from toque.app.signals import Signals
 from toque.gateway.admin import AdminSources, admin_app
 from toque.kube.connection import open_client
+from toque.kube.leader import pin
 from toque.kube.lease import LeaseRecord
 from toque.model.announcement import Reloaded, StandsReady
 from toque.model.errors import ConfigError
 from toque.model.service_spec import LimitSpec, ServiceSpec
+from toque.operator.badge import Badge
 from toque.operator.candidate import Candidate
 from toque.records.exposition import ControllerCollector
 from toque.wire.asgi import AsgiHandler
@@ -57,8 +59,16 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         name = f"{socket.gethostname()}-{secrets.token_hex(NAME_BYTES)}"
         clock = time.time  # noqa: TID251 - the times of Leases, statuses and Events are for people
         reign = Reign(spec, clock, announce)
-        candidate = Candidate(name, spec.cluster, LeaseRecord(client, clock), reign.turned)
+        pod = os.environ.get("HOSTNAME", "")  # a kubelet says so what the Pod is called
+        badge = Badge(lambda is_leading: pin(client, pod, is_leading=is_leading))
+
+        def turned(is_leading: bool) -> None:  # noqa: FBT001 - the shape that a candidate calls
+            reign.turned(is_leading)
+            badge.turn(is_leading=is_leading)
+
+        candidate = Candidate(name, spec.cluster, LeaseRecord(client, clock), turned)
         reign.election = candidate.election
+        stack.push_async_callback(badge.close)
         stack.push_async_callback(candidate.close)
         stack.push_async_callback(reign.close)
         collector = ControllerCollector(reign.view, lambda: reign.election.is_leading)
@@ -66,6 +76,7 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         await stack.enter_async_context(open_scraped(metrics, collector, lambda: reign.is_well))
         await stack.enter_async_context(open_advice(spec.advice, reign))
         reign.open()
+        badge.open()
         candidate.open()
         announce(StandsReady(name, url_of(spec.admin_listen, port) if port else ""))
         told = await signals.first()

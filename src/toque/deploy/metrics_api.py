@@ -13,7 +13,7 @@ from toque.deploy.words import (
     METRICS_API_DIR,
     METRICS_API_PORT,
     Table,
-    labels,
+    leader,
     metadata,
     name_of,
 )
@@ -58,7 +58,7 @@ def _service() -> Table:
         "kind": "Service",
         "metadata": metadata(CONTROLLER, name_of(METRICS_API)),
         "spec": {
-            "selector": labels(CONTROLLER),
+            "selector": leader(),
             "ports": [{"name": METRICS_API, "port": 443, "targetPort": METRICS_API, "protocol": "TCP"}],
         },
     }

@@ -18,6 +18,7 @@ from toque.deploy.words import (
     STATE_DIR,
     Table,
     labels,
+    leader,
     metadata,
     name_of,
 )
@@ -54,6 +55,7 @@ def controller() -> list[Tree]:
     ]
     return [
         *(When(IS_FLEET, part) for part in parts),
+        When(Both(IS_FLEET, Has("controller.keda")), _keda_service()),
         When(Both(IS_FLEET, Has("controller.disruptionsMax")), budget(CONTROLLER)),
     ]
 
@@ -209,9 +211,14 @@ def _controller_service() -> Table:
     doors: list[Tree] = [
         _door("cluster", CLUSTER_PORT),
         _door("metrics", METRICS_PORT),
-        given("controller.keda", _door("keda", KEDA_PORT)),
     ]
     return _service(CONTROLLER, CONTROLLER, doors, clusterIP="None", publishNotReadyAddresses=True)
+
+
+def _keda_service() -> Table:
+    """The leader alone: KEDA asks one address, and others would only say who leads."""
+    made = _service(CONTROLLER, "keda", [_door("keda", KEDA_PORT)])
+    return {**made, "spec": {"selector": leader(), "ports": [_door("keda", KEDA_PORT)]}}
 
 
 def _autoscaler() -> Table:

@@ -6,7 +6,7 @@ Law: names and labels of replicas are the driver's; those of gateways and contro
 from typing import TypeAlias, cast
 
 from toque.deploy.tree import Name, Namespace, Tree
-from toque.kube.words import FLEET_LABEL, Manifest
+from toque.kube.words import FLEET_LABEL, LEADS_LABEL, Manifest
 
 GATEWAY, CONTROLLER, REPLICA = "gateway", "controller", "replica"
 API_PORT, METRICS_PORT, CLUSTER_PORT, KEDA_PORT = 8080, 9090, 7070, 7071
@@ -23,6 +23,11 @@ NAME_CHARACTERS_MAX = 40
 def name_of(component: str) -> Name:
     """Return the name of what a component has once: `RELEASE-COMPONENT`."""
     return Name(after=f"-{component}")
+
+
+def leader() -> Table:
+    """Return what the controller that leads is found by."""
+    return {**labels(CONTROLLER), LEADS_LABEL: "true"}
 
 
 def labels(component: str) -> Table:

@@ -88,7 +88,7 @@ class ControllerPods:
     )
     keda: bool = setting(
         False,  # noqa: FBT003 - a default
-        Setting("Answer KEDA's external scaler at port 7071 of its Service, so that ScaledObjects may name it."),
+        Setting("Answer KEDA's external scaler at `NAME-keda.NAMESPACE.svc:7071`, which is the controller that leads."),
     )
 
 

@@ -46,7 +46,7 @@ class Pod:
         self._link = premises.link
         self._folder = folder
         self._images = premises.images
-        self._environment = premises.environment
+        self._environment = {**premises.environment, "HOSTNAME": str(seen["metadata"]["name"])}
         self._volumes = Volumes(seen, premises.link, folder, premises.names)
         self._began = _now()
         self._dirty = asyncio.Event()
