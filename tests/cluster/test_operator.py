@@ -2,12 +2,15 @@
 
 import base64
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.controlled import TEN_LINES, Controlled, controlled, pool
+from tests.cluster.controlled import TEN_LINES, Controlled, controlled, leads, pool
 from tests.cluster.place import Place
 from tests.cluster.served import names, pods
 from tests.service import call, request, until
@@ -49,6 +52,40 @@ def test_ten_lines_serve_a_model(here: Controlled) -> None:
         assert here.status()["coldStart"]["totalS"] > 0
         assert "0 -> 1: the least that is kept warm" in here.kubectl("get", "events")
         here.kubectl("wait", "--for=condition=Ready", "mp/chat", "--timeout=10s")
+
+
+def free_ports() -> list[int]:
+    """Two ports that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        return [one.getsockname()[1], two.getsockname()[1]]
+
+
+def toque(*words: str) -> str:
+    """What a command of toque prints, on both streams."""
+    done = subprocess.run(
+        [sys.executable, "-m", "toque", *words], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_controller_answers_ps_and_why_and_tells_probes_and_prometheus_whether_it_leads(here: Controlled) -> None:
+    ports = free_ports()
+    settings = [f'metrics_listen = "127.0.0.1:{port}"' for port in ports]
+    with here.controller("a", settings[0]) as first:
+        until(lambda: leads(first))
+        here.apply(pool())
+        here.ready(1)
+        with here.controller("b", settings[1]) as second:
+            told = toque("ps", "--admin", first.admin_url)
+            assert f"{here.holder()} leads, and answers here" in told
+            assert "1 of 1 replica ready, 1 to 4 allowed" in told
+            assert "replica 1 ordered" in toque("why", "chat", "--admin", first.admin_url)
+            until(lambda: f"{here.holder()} leads; " in toque("ps", "--admin", second.admin_url))
+            for port, value in zip(ports, ("1.0", "0.0"), strict=True):
+                url = f"http://127.0.0.1:{port}"
+                assert call(url, "GET", "/livez")[0] == 200
+                assert call(url, "GET", "/readyz")[0] == 200
+                assert f"toque_leads {value}" in call(url, "GET", "/metrics")[2].decode()
 
 
 def test_calm_costs_no_writing(here: Controlled) -> None:
