@@ -128,13 +128,13 @@ def test_what_processes_are_told_is_what_they_can_read(tmp_path: Path, layout: s
     settings = SETTINGS.replace("[deploy]", f'[deploy]\nlayout = "{layout}"')
     objects = read(printed(tmp_path, "render", "--only", "objects", settings=settings))
     text = by_name(objects)["ConfigMap", "toque-settings"]["data"]["toque.toml"]
-    env = {one["name"]: one["value"] for one in container(objects, "toque-gateway")["env"]}
+    env = {one["name"]: one.get("value", "from-the-pod") for one in container(objects, "toque-gateway")["env"]}
     spec = read_settings("toque.toml", text, env)
     assert (spec.listen, spec.metrics_listen, spec.drain_s_max) == ("0.0.0.0:8080", "0.0.0.0:9090", 20)
     assert [key.name for key in spec.keys] == ["ann"]
     if layout == "fleet":
         assert spec.models == ()
-        assert spec.cluster.controllers == ("toque-controller:7070",)
+        assert (spec.cluster.controllers, spec.cluster.name) == (("toque-controller:7070",), "from-the-pod")
     else:
         (chat,) = spec.models
         assert (chat.agent.source, chat.runs_in_pod) == ("/models/chat.gguf", True)

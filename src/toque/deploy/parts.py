@@ -117,7 +117,8 @@ def _gateway_process() -> Process:
 
 def _gateway_env() -> list[Tree]:
     url: Table = {"name": _JOBS, "valueFrom": {"secretKeyRef": {"name": Value("jobsSecret"), "key": "url"}}}
-    in_fleet = [
+    in_fleet: list[Tree] = [
+        {"name": "TOQUE_CLUSTER_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         variable("TOQUE_CLUSTER_CONTROLLERS", Name('["', f'-controller:{CLUSTER_PORT}"]')),
         variable("TOQUE_CLUSTER_TOKEN", f"file:{SECRET_DIR}/token"),
     ]

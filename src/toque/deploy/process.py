@@ -23,6 +23,8 @@ from toque.deploy.words import (
 from toque.kube.restricted import NOBODY, container_security, pod_security
 
 PROBE_S = 5
+START_S_MAX = 600
+"""A gateway opens its doors when it has found a controller, which may be new to the cluster too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _probes() -> Table:
         return {"httpGet": {"path": path, "port": METRICS_PORT}, "periodSeconds": PROBE_S, "timeoutSeconds": 2}
 
     return {
-        "startupProbe": asks("/livez") | {"periodSeconds": 1, "failureThreshold": 60},
+        "startupProbe": asks("/livez") | {"periodSeconds": 1, "failureThreshold": START_S_MAX},
         "livenessProbe": asks("/livez") | {"failureThreshold": 3},
         "readinessProbe": asks("/readyz") | {"failureThreshold": 1},
     }
