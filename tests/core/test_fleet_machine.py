@@ -10,7 +10,7 @@ from toque.core.snapshot import view_fleet
 from toque.model.batch_spec import BatchSpec
 from toque.model.cluster import ScalingFrozen
 from toque.model.condition import FailureCause
-from toque.model.fallback_spec import FallbackSpec, PriceSpec
+from toque.model.fallback_spec import CanarySpec, FallbackSpec, PriceSpec
 from toque.model.messages import (
     Abandoned,
     Began,
@@ -93,6 +93,12 @@ def pool(name: str) -> st.SearchStrategy[PoolSpec]:
             backoff_s=st.sampled_from([0.0, 0.1, 5.0]),
         ),
         hedge=st.builds(HedgeSpec, enabled=st.booleans(), after_s=st.sampled_from([0.0, 0.5, 3.0])),
+        canary=st.builds(
+            CanarySpec,
+            model=st.sampled_from(["", "code", "tiny"]),
+            share=st.sampled_from([0.1, 1.0]),
+            failures_max=st.integers(1, 3),
+        ),
         breaker=st.builds(
             BreakerSpec,
             failures_in_a_row=st.integers(1, 3),

@@ -57,6 +57,8 @@ def _show_pool(pool: _Json, rows: Sequence[_Json], terminal: Terminal) -> None:
         f"in flight {pool['in_flight']}{_beside(pool)}; "
         f"waiting {pool['waiting_interactive']} interactive, {pool['waiting_batch']} batch"
     )
+    if pool["trial"]:
+        terminal.show(f"  {pool['trial']}")
     if pool["decision"]:
         terminal.show(f"  last decision: {tell_decision(pool['decision'])}")
     if rows:

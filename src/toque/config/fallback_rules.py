@@ -21,7 +21,32 @@ def fallback_contradictions(spec: ServiceSpec) -> Iterator[Contradiction]:
     for pool in pools.values():
         for name in pool.fallback.to:
             yield from _use(pool, pools[name], spec)
+        yield from _canary(pool, pools)
     yield from _loops(pools)
+
+
+def _canary(pool: PoolSpec, pools: Mapping[str, PoolSpec]) -> Iterator[Contradiction]:
+    """Say why a model could never be tried with another's requests."""
+    here, name = ("models", pool.name, "canary", "model"), pool.canary.model
+    other = pools.get(name)
+    if not name:
+        return
+    if name == pool.name:
+        yield Contradiction(here, f"{name} cannot be its own canary.", "Name another model of these settings.")
+    elif other is None:
+        yield Contradiction(here, f"There is no model {name!r}.", did_you_mean(name, list(pools)))
+    elif other.hosted and not pool.hosted:
+        yield Contradiction(
+            here,
+            f"{name} is on another machine, and requests for {pool.name} stay on this one.",
+            "Let both run in the same place.",
+        )
+    elif not other.replicas.minimum_warm and other.elastic:
+        yield Contradiction(
+            here,
+            f"{name} may have no replica, and a canary that is not ready is never asked.",
+            f"Write replicas = {{ minimum_warm = 1 }} for {name}.",
+        )
 
 
 def _names(pool: PoolSpec, pools: Mapping[str, PoolSpec]) -> Iterator[Contradiction]:

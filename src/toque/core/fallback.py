@@ -34,8 +34,8 @@ class WaysOut:
                 for may_leave in (False, True)
             }
         )
-        self.models = frozenset(pool.name for pool in known.values() if pool.fallback.to)
-        """Models that have any."""
+        self.models = frozenset(pool.name for pool in known.values() if pool.fallback.to or pool.canary.model)
+        """Models whose requests another may answer."""
 
     def of(self, model: str, *, may_leave: bool) -> tuple[str, ...]:
         """Return the fallbacks of a model in order."""

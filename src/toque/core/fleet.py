@@ -7,7 +7,7 @@ same effects, always. Nothing here polls: `next_wake` names the next instant at 
 from collections.abc import Set as AbstractSet
 from itertools import count
 from math import inf
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from toque.core.appeal import Appeals
 from toque.core.budget import Budget
@@ -26,7 +26,8 @@ from toque.core.shortage import Shortage
 from toque.core.spending import Spending
 from toque.core.supply import Supply
 from toque.core.tidings import tell
-from toque.model.cluster import FromController, FromGateways, ReplicasAdopted, ScalingFrozen
+from toque.core.trial import Trials
+from toque.model.cluster import FromController, FromDriver, FromGateways, ReplicasAdopted, ScalingFrozen
 from toque.model.messages import (
     Abandoned,
     Arrived,
@@ -45,6 +46,8 @@ from toque.model.messages import (
 from toque.model.spec import FleetSpec, PoolSpec
 from toque.model.ticket import RefusalReason, ServiceClass, Ticket
 
+Word: TypeAlias = ReplicaEvent | FromDriver | FromController | FromGateways | SpecChanged
+
 
 class Fleet:
     """All pools. `now` is float seconds of one monotonic clock, never smaller than at the call before."""
@@ -57,10 +60,8 @@ class Fleet:
         self._routers = routers
         self.budget = Budget(spec.capacity)
         self.gate = Gate(spec.overload)
-        self.pools: dict[str, Pool] = {}
-        """All pools by name, those that are leaving too."""
-        self._doors: dict[str, Pool] = {}
-        """The pools that take requests."""
+        self.pools: dict[str, Pool] = {}  # those that are leaving too
+        self._doors: dict[str, Pool] = {}  # the pools that take requests
         self.journeys: dict[int, Journey] = {}
         self._replica_ids = count(1)
         self._owners: dict[int, Pool] = {}
@@ -68,9 +69,9 @@ class Fleet:
         self._appeals = Appeals(self.spending)
         self._pending = self._appeals.pending  # asked for after every step
         self._fallback = Fallback(self.journeys, self.pools, self._doors, self._appeals, self._enter)
+        self.trials = Trials(self._doors)
         self._shortage = Shortage(self.pools, self.budget, self._note)
-        self.short = self._shortage.short
-        """Pools that lack room, longest first."""
+        self.short = self._shortage.short  # pools that lack room, longest first
         self.lending = Lending(self.pools, self._owners, self._settle, self._wake_by)
         self._dirty = self.lending.dirty
         self._wake_at = now if spec.pools else inf
@@ -100,7 +101,8 @@ class Fleet:
                 self._told(event, now, out)
         if self._pending:
             self._fallback.hear(now, out)
-        if self._dirty:
+        if self._dirty or self.trials.live:
+            self.trials.learn(event, out)
             self.lending.settle(now, out)
         return out
 
@@ -121,7 +123,7 @@ class Fleet:
         elif self.gate.is_guarded and (refusal := self.gate.refusal(ticket)):
             out.append(refusal)
         else:
-            self._enter(pool, ticket, now, out)
+            self._enter(*self.trials.lead(pool, ticket, out), now, out)
 
     def _enter(self, pool: Pool, ticket: Ticket, now: float, out: list[Effect]) -> None:
         """Let a ticket arrive at a pool, from outside or from another pool."""
@@ -163,29 +165,24 @@ class Fleet:
 
     # ---- replicas ----------------------------------------------------------------------------------------------------
 
-    def _told(
-        self,
-        event: ReplicaEvent | ReplicasAdopted | ScalingFrozen | FromController | FromGateways | SpecChanged,
-        now: float,
-        out: list[Effect],
-    ) -> None:
+    def _told(self, told: Word, now: float, out: list[Effect]) -> None:
         """Take a word of drivers, of a controller, of gateways or of whoever sets it up."""
-        if isinstance(event, FromGateways):
-            self.lending.hear(event, now, out)
-        elif isinstance(event, FromController):
-            pool = heed(event, self._owners, self.pools, now, out)
+        if isinstance(told, FromGateways):
+            self.lending.hear(told, now, out)
+        elif isinstance(told, FromController):
+            pool = heed(told, self._owners, self.pools, now, out)
             if pool is not None:
                 self._note(pool)
-        elif isinstance(event, ReplicasAdopted):
-            self._adopted(event, now, out)
-        elif isinstance(event, ScalingFrozen):
-            self.budget.frozen = event.reason
+        elif isinstance(told, ReplicasAdopted):
+            self._adopted(told, now, out)
+        elif isinstance(told, ScalingFrozen):
+            self.budget.frozen = told.reason
             for each in self.pools.values():
                 self._rouse(each, now, out)
-        elif isinstance(event, SpecChanged):
-            self._spec_changed(event, now, out)
+        elif isinstance(told, SpecChanged):
+            self._spec_changed(told, now, out)
         else:
-            self._replica_event(event, now, out)
+            self._replica_event(told, now, out)
 
     def _replica_event(self, event: ReplicaEvent, now: float, out: list[Effect]) -> None:
         pool = self._owners.get(event.replica_id)

@@ -42,6 +42,7 @@ def check_fleet(fleet: Fleet, now: float) -> None:
 def check_rest(fleet: Fleet) -> None:
     """Once every request has ended nothing of any is left, and only replicas that are there are known or paid for."""
     assert not fleet.journeys, f"{sorted(fleet.journeys)} never ended"
+    assert not fleet.trials.live, "a request that has ended still tries something"
     replicas = {replica_id for pool in fleet.pools.values() for replica_id in pool.supply.roster.replicas}
     assert fleet.owned() == replicas, "a replica is known that is gone"
     assert fleet.budget.holders == replicas, "room is taken by a replica that is gone"

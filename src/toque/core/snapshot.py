@@ -21,13 +21,15 @@ def view_fleet(fleet: Fleet, now: float) -> FleetView:
         stage=fleet.gate.ladder.stage,
         pressure=fleet.gate.ladder.reason,
         pools=tuple(
-            view_pool(pool, is_draining=fleet.gate.is_draining, is_leaving=name in fleet.leaving)
+            view_pool(
+                pool, fleet.trials.told(pool), is_draining=fleet.gate.is_draining, is_leaving=name in fleet.leaving
+            )
             for name, pool in fleet.pools.items()
         ),
     )
 
 
-def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
+def view_pool(pool: Pool, trial: str, *, is_draining: bool, is_leaving: bool) -> PoolView:
     """Copy one pool."""
     roster, elsewhere = pool.supply.roster, pool.scaler.elsewhere
     condition, reason = (LEAVING, "") if is_leaving else _condition(pool, is_draining=is_draining)
@@ -49,6 +51,7 @@ def view_pool(pool: Pool, *, is_draining: bool, is_leaving: bool) -> PoolView:
         batch_in_flight=len(pool.share.in_flight) + elsewhere.batch_in_flight,
         preempted=pool.share.preempted,
         target=pool.spec.replicas.target,
+        trial=trial,
         wanted=pool.supply.target,
     )
 

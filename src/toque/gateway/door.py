@@ -116,8 +116,8 @@ class Door:
     def _complete(self, errand: Errand, caller: Caller, body: bytes, *, is_item: bool = False) -> Errand:
         """Add who may answer instead, and last of all what the limits of its key set aside for it. Raises `LimitedError`."""
         model = errand.ask.model
-        if model in self._may_fall_back and (fallbacks := self._fallbacks(caller, errand.path, model)):
-            errand.fallbacks = fallbacks
+        if model in self._may_fall_back:
+            errand.fallbacks = self._fallbacks(caller, errand.path, model)
             errand.ask_instead = partial(self._readers[errand.path].read, body, caller.rights.best)
         if caller.tab is not None:
             errand.reservation = _reserve(errand, caller.tab, is_item=is_item)

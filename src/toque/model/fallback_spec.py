@@ -37,6 +37,41 @@ class FallbackSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CanarySpec:
+    """A model that is tried with a share of this one's requests: a new image or new weights, under a name of its own."""
+
+    model: str = setting(
+        "",
+        Setting(
+            "Model of these settings that is tried (empty: none). It gets requests while one of its replicas is ready; what it "
+            "fails before its first byte is answered here, so that nobody pays for the trial."
+        ),
+    )
+    share: float = setting(
+        0.1,
+        Setting(
+            "Share of this model's requests that try it: enough to see much, little enough to lose little.",
+            minimum=0,
+            maximum=1,
+        ),
+    )
+    failures_max: int = setting(
+        5,
+        Setting(
+            "So many failures at least before the trial ends by itself: one or two happen to everybody.", minimum=1
+        ),
+    )
+    failures_ratio_max: float = setting(
+        0.1,
+        Setting(
+            "Share of its requests that it may fail; with more the trial is over until these settings change.",
+            minimum=0,
+            maximum=1,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PriceSpec:
     """What a model's tokens cost, in the unit of `spending`."""
 

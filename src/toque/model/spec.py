@@ -6,7 +6,7 @@ Law: a spec is frozen, complete and already validated. What can grow has its lim
 from dataclasses import dataclass, field
 
 from toque.model.batch_spec import BatchSpec
-from toque.model.fallback_spec import FallbackSpec, PriceSpec, SpendingSpec
+from toque.model.fallback_spec import CanarySpec, FallbackSpec, PriceSpec, SpendingSpec
 from toque.model.overload import OverloadSpec
 from toque.model.resources import Resources
 from toque.model.setting import Setting, setting
@@ -262,6 +262,7 @@ class PoolSpec:
         Setting("Requests for this model never leave this machine: no fallback of it may be elsewhere."),
     )
     fallback: FallbackSpec = field(default_factory=FallbackSpec)
+    canary: CanarySpec = field(default_factory=CanarySpec)
     price: PriceSpec = field(default_factory=PriceSpec)
     footprint: Resources = field(default_factory=Resources)
     cold_start: ColdStart = field(default_factory=ColdStart)

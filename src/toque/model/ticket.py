@@ -86,8 +86,9 @@ class FailureKind(StrEnum):
 
 class FallbackCause(StrEnum):
     """Why another model is to answer: nobody here can (`failure`), there is no room (`overload`), or only after longer
-    than the class is patient (`patience`)."""
+    than the class is patient (`patience`). `canary`: nothing is wrong, it is tried."""
 
     FAILURE = "failure"
     OVERLOAD = "overload"
     PATIENCE = "patience"
+    CANARY = "canary"

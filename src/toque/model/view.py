@@ -63,7 +63,7 @@ class PoolView:
     `no_capacity`, `draining` or `leaving`. `breaker_turns`: how often its replicas' breakers came into each state so
     far. `hedged`: requests that were sent to a second replica as well. `batch_in_flight` is of those in flight; `preempted`: how
     often one of them was put back. `target` is the number that somebody else set (0: nobody did), `wanted` how many replicas there
-    shall be now, whoever said so.
+    shall be now, whoever said so. `trial` says how its canary does, where it has one.
     """
 
     name: str
@@ -84,6 +84,7 @@ class PoolView:
     preempted: int = 0
     target: int = 0
     wanted: int = 0
+    trial: str = ""
 
     @property
     def ready_slots(self) -> int:
