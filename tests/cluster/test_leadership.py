@@ -171,3 +171,27 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_change_takes_no_replica_alon
             until(lambda: here.status().get("observedGeneration") == 2 and here.status().get("ready") == 2)
         assert census.least == 2
         assert {pod["spec"]["containers"][0]["image"] for pod in pods(here.place)} == {"registry.test/toque:2"}
+
+
+def test_a_short_absence_of_the_api_server_ends_no_reign_and_nothing_is_missed(
+    private_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    cluster = private_cluster()
+    with ExitStack() as stack:
+        place = stack.enter_context(namespace(cluster))
+        here = stack.enter_context(controlled(place, tmp_path))
+        controller = stack.enter_context(here.controller("a", "[cluster]\nlease_s = 40\nrenew_s_max = 30.0"))
+        until(lambda: leads(controller))
+        here.apply(pool(warm=2))
+        here.ready(2)
+        before = names(pods(place))
+        cluster.plane.stop_api_server()
+        away_at = time.monotonic()
+        until(lambda: time.monotonic() - away_at > 6)
+        cluster.plane.start_api_server()
+        here.kubectl("scale", "mp", "chat", "--replicas=3")
+        here.ready(3)
+        assert before < names(pods(place))
+        assert leads(controller)
+        assert [each["is_leading"] for each in controller.announced if each["announcement"] == "Turned"] == [True]
+        here.kubectl("delete", "mp", "chat", "--timeout=40s")

@@ -194,3 +194,17 @@ def test_an_image_that_is_not_there_is_told_where_people_look(here: Controlled) 
         here.apply(pool())
         here.ready(1)
         until(lambda: here.condition("Degraded")["status"] == "False")
+
+
+def test_a_deletion_waits_for_a_controller_and_is_seen_through_by_the_next_one(here: Controlled) -> None:
+    with here.controller() as first:
+        here.apply(pool(warm=2))
+        here.ready(2)
+        first.stop()
+    here.kubectl("delete", "mp", "chat", "--wait=false")
+    assert here.place.api.get("modelpools", "chat")["metadata"]["deletionTimestamp"]
+    assert len(pods(here.place)) == 2
+    with here.controller("b"):
+        until(lambda: here.place.api.find("modelpools", "chat") is None)
+        until(lambda: not here.place.api.list("pods", "toque.dev/pool=chat"))
+        assert here.place.api.find("secrets", "toque-chat") is None

@@ -19,6 +19,7 @@ class Record:
     number: int = 0
     is_away: bool = False
     is_deaf: bool = False
+    is_broken: bool = False
     turns: list[str] = field(default_factory=list)
 
     async def look(self) -> Claim | None:
@@ -37,6 +38,8 @@ class Record:
     async def _reach(self) -> None:
         if self.is_deaf:
             await asyncio.Event().wait()
+        if self.is_broken:
+            raise KeyError("metadata")
         if self.is_away:
             raise httpx2.ConnectError("away")
 
@@ -91,3 +94,18 @@ async def test_a_candidate_that_only_stood_ready_leaves_the_record_as_it_is() ->
     assert record.claim.holder == "a"
     await one.close()
     assert record.turns == ["+a", "-a"]
+
+
+async def test_a_bug_of_ours_ends_a_reign_like_an_api_server_that_is_away() -> None:
+    record = Record()
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context["message"])))
+    one = record.candidate("a")
+    await until(lambda: record.turns == ["+a"])
+    record.is_broken = True
+    await until(lambda: record.turns == ["+a", "-a"])
+    assert one.election.trouble == "toque itself failed (KeyError)"
+    assert told[0] == "A candidate failed"
+    record.is_broken = False
+    await until(lambda: record.turns == ["+a", "-a", "+a"])
+    await one.close()

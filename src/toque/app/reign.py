@@ -133,11 +133,18 @@ class Reign:
             error = None if self._rule.cancelled() else self._rule.exception()
             if not isinstance(error, Exception):
                 continue
-            if not isinstance(error, ToqueError | TROUBLE):
-                self._loop.call_exception_handler({"message": "A reign failed", "exception": error})
-            self.trouble = error.message if isinstance(error, ToqueError) else explain(error)
+            self.trouble = self._told(error)
             self._announce(Turned(is_leading=False, reason=self.trouble))
             await self._backoff.pause(error)
+
+    def _told(self, error: Exception) -> str:
+        """Say why a reign ended: 1. something a person can mend; 2. the cluster; 3. a bug of ours, which is told as such."""
+        if isinstance(error, ToqueError):  # 1
+            return error.message
+        if isinstance(error, TROUBLE):  # 2
+            return explain(error)
+        self._loop.call_exception_handler({"message": "A reign failed", "exception": error})
+        return f"toque itself failed ({type(error).__name__})"  # 3
 
     async def _reign(self) -> None:
         spec = self._spec

@@ -92,6 +92,9 @@ class Candidate:
                 election.outrun(self._loop.time())
             else:
                 election.unanswered(explain(error), self._loop.time())
+        except Exception as error:  # a bug of ours may cost a reign, and never leave one that nobody ends
+            election.unanswered(f"toque itself failed ({type(error).__name__})", self._loop.time())
+            self._loop.call_exception_handler({"message": "A candidate failed", "exception": error})
 
     def _tell(self) -> None:
         if self.election.is_leading != self._led:
