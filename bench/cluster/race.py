@@ -29,7 +29,9 @@ from toque.sim.workload.synthetic import Source, varying
 PROFILE = SlotsProfile(8, 0.03, 0.00025, decode_token_s=0.0103, decode_token_s_per_busy_slot=0.0017)
 """Published figures of an 8B model on one H100, as in bench/policies."""
 CALM_PER_S, BURST_PER_S = 3.0, 30.0
-BURST_AT, BURST_S, AFTER_S = 1200.0, 300.0, 900.0
+CALM_S, BURST_S, AFTER_S = 1200.0, 300.0, 600.0
+PHASE_S = 15.0
+"""The burst comes anywhere within the beat of the slowest who looks: that is drawn."""
 MAXIMUM = 40
 COLD_STARTS_S = (10.0, 60.0)
 LIMIT_S = 2.0
@@ -83,10 +85,11 @@ class Heat:
 class Stopwatch:
     """Follows one simulation: when there were enough replicas, and who came last of those who waited too long."""
 
-    def __init__(self, enough: int) -> None:
+    def __init__(self, burst_at: float, enough: int) -> None:
+        self._burst_at = burst_at
         self._enough = enough
         self._ready: set[int] = set()
-        self.enough_at, self.last_late_at = inf, BURST_AT
+        self.enough_s, self.late_until_s = inf, 0.0
 
     def step(self, now: float, event: Event, effects: list[Effect]) -> None:
         """Count the replicas that are ready."""
@@ -95,15 +98,16 @@ class Stopwatch:
         elif isinstance(event, ReplicaFailed):
             self._ready.discard(event.replica_id)
         self._ready -= {effect.replica_id for effect in effects if isinstance(effect, StopReplica)}
-        if now >= BURST_AT and len(self._ready) >= self._enough:
-            self.enough_at = min(self.enough_at, now)
+        if now >= self._burst_at and len(self._ready) >= self._enough:
+            self.enough_s = min(self.enough_s, now - self._burst_at)
 
     def ended(self, request: Request, now: float) -> None:
         """Note who waited too long."""
         begun = request.dispatched_at
         if begun is None or request.refused or begun - request.arrival.at > LIMIT_S:
-            came_at = request.arrival.at
-            self.last_late_at = max(self.last_late_at, came_at if came_at < BURST_AT + BURST_S else 0.0)
+            came_s = request.arrival.at - self._burst_at
+            if came_s < BURST_S:
+                self.late_until_s = max(self.late_until_s, came_s)
 
 
 def race(*, quick: bool) -> Sequence[Mapping[str, object]]:
@@ -112,7 +116,7 @@ def race(*, quick: bool) -> Sequence[Mapping[str, object]]:
     enough = enough_for_burst()
     work = [
         (number, cold_start_s, seed, enough)
-        for cold_start_s, number, seed in product(cold_starts, range(len(CONTENDERS)), range(1 if quick else 3))
+        for cold_start_s, number, seed in product(cold_starts, range(len(CONTENDERS)), range(1 if quick else 5))
     ]
     with ProcessPoolExecutor(2) as pool:
         heats = list(pool.map(_burst, work))
@@ -148,9 +152,14 @@ def bursting(seed: int) -> list[Arrival]:
     """A calm that policies can learn from, a step to ten times as much for five minutes, a calm again."""
 
     def rate_at(at: float) -> float:
-        return BURST_PER_S if 0 <= at - BURST_AT < BURST_S else CALM_PER_S
+        return BURST_PER_S if 0 <= at - begins < BURST_S else CALM_PER_S
 
-    return list(varying(rate_at, BURST_PER_S, Source(BURST_AT + BURST_S + AFTER_S, random.Random(seed))))
+    begins = _burst_at(seed)
+    return list(varying(rate_at, BURST_PER_S, Source(begins + BURST_S + AFTER_S, random.Random(seed))))
+
+
+def _burst_at(seed: int) -> float:
+    return CALM_S + PHASE_S * random.Random(f"burst {seed}").random()
 
 
 def _burst(work: tuple[int, float, int, int]) -> Heat:
@@ -168,14 +177,14 @@ def _heat(contender: Contender, arrivals: Sequence[Arrival], cold_start_s: float
     question = Question(start, PROFILE, constant(cold_start_s), Sizes(2, 1, MAXIMUM), seed=seed)
     policies = {**POLICIES, contender.name: contender.make(seed)}
     question = replace(question, policies=policies, pool=_pool(question, contender))
-    watch = Stopwatch(enough)
+    watch = Stopwatch(_burst_at(seed), enough)
     row = run_policy(question, contender.name, [watch])
     measures = row.measures
     return Heat(
         contender.name,
         cold_start_s,
-        watch.enough_at - BURST_AT,
-        watch.last_late_at - BURST_AT,
+        watch.enough_s,
+        watch.late_until_s,
         measures.misses,
         measures.requests,
         row.replica_hours,

@@ -33,7 +33,7 @@ def start(folder: Path, *, quick: bool) -> Sequence[Mapping[str, object]]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with running(folder / "cluster") as cluster, namespace(cluster) as place, watched(place) as watch:
-            return _rounds(folder, place, watch, 2 if quick else 8)
+            return _rounds(folder, place, watch, 2 if quick else 5)
     except MissingError as error:
         return [{"side": f"not measured: {error}"}]
 
