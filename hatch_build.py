@@ -33,15 +33,17 @@ TOOLS = ("mypy", "setuptools")
 HOT = {
     "core": "admission appeal batch_share breaker class_line crowd exits fair fleet forecast gate hedge journey lifecycle outlook"
     " placing pool queue register replica retry roster scaler slots spending standing supply trust window routing/least_loaded",
-    "gateway": "attempt attempts auth batch_relay door errand events familiar identity inside openai outlet race rank relay repeats"
-    " server surroundings telling told upstreams verdict",
-    "records": "access access_line journal metrics recent served",
+    "gateway": "addresses attempt attempts auth batch_relay door errand events familiar identity inside openai outlet race rank relay repeats"
+    " server surroundings telling told upstreams",
+    "records": "access access_line metrics recent served",
     "runtime": "actuator controller",
     "wire": "client connection connections familiar incoming reader request server",
 }
 """By package, the modules that a request or a chunk passes. A module of Protocols alone gains nothing and would bar others from them."""
 OPEN = {"gateway/attempt": "Attempt", "records/metrics": "Metrics", "wire/client": "Call", "wire/incoming": "Incoming"}
 """Classes that others extend in Python: mypyc has to be told, and only the copy it compiles says so."""
+_FLAGS = {"CFLAGS": "-fno-semantic-interposition", "LDFLAGS": "-Wl,-Bsymbolic"}
+"""Nobody puts other functions in the place of ours: calls between modules go straight."""
 _OPENED = "from mypy_extensions import mypyc_attr\n\n\n@mypyc_attr(allow_interpreted_subclasses=True)\nclass {0}"
 
 
@@ -80,7 +82,7 @@ def compile_into(folder: Path) -> None:
             re.sub(rf"^class {opened}\b", _OPENED.format(opened), text, count=1, flags=re.MULTILINE), "utf-8"
         )
     command = [sys.executable, __file__, "--here", *hot()]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    subprocess.run(command, cwd=folder, env=os.environ | _FLAGS, check=True, stdout=subprocess.DEVNULL)
     for path, text in originals.items():
         path.write_text(text, "utf-8")
     shutil.rmtree(folder / "build")

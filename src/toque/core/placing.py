@@ -5,6 +5,7 @@ patience get a slot of batch, of whoever loses least; that request is put back t
 """
 
 from math import inf
+from typing import Final
 
 from toque.core.batch_share import BatchShare
 from toque.core.exits import Exits
@@ -17,7 +18,8 @@ from toque.model.messages import Effect, Preempt
 from toque.model.spec import PoolSpec
 from toque.model.ticket import ServiceClass
 
-BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE
+BATCH: Final = ServiceClass.BATCH
+INTERACTIVE: Final = ServiceClass.INTERACTIVE
 
 
 class Placing:

@@ -5,6 +5,7 @@ Law: every request that is taken in ends exactly once, and a slot that frees is 
 
 from dataclasses import replace
 from math import inf
+from typing import Final
 
 from toque.core.admission import Admission
 from toque.core.appeal import Appeals
@@ -33,7 +34,8 @@ from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, RefusalReason, ServiceClass, Ticket
 from toque.model.view import ReplicaState
 
-BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE
+BATCH: Final = ServiceClass.BATCH
+INTERACTIVE: Final = ServiceClass.INTERACTIVE
 
 
 class Pool:
@@ -213,9 +215,9 @@ class Pool:
 
     def next_wake(self) -> float:
         """When `wake` has something to do; inf for never."""
-        supply, line, timer, placing = self.supply, self.line, self.slots.timer, self.placing
-        own = min(self.scaler.next_at, self.trust.next_at, timer.next_at, placing.next_at)
-        return min(own, supply.next_at(), line.next_deadline())
+        own = min(self.scaler.next_at, self.trust.next_at)
+        tried = min(self.slots.timer.next_at, self.placing.next_at)
+        return min(min(own, tried), min(self.supply.next_at(), self.line.next_deadline()))  # noqa: PLW3301 - pairs compile well
 
     def place(self, now: float, out: list[Effect]) -> None:
         """Give waiting requests to free slots, in turn, but to nobody whose time is over."""

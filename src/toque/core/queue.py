@@ -9,6 +9,7 @@ overloaded replica rests beside the line first.
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import inf
+from typing import Final
 
 from toque.core.admission import Admission
 from toque.core.class_line import ClassLine
@@ -16,7 +17,7 @@ from toque.core.journey import Journey
 from toque.model.spec import QueueSpec
 from toque.model.ticket import RefusalReason, ServiceClass, Ticket
 
-INTERACTIVE = ServiceClass.INTERACTIVE
+INTERACTIVE: Final = ServiceClass.INTERACTIVE
 SLACK = 64
 
 

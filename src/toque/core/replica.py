@@ -4,6 +4,7 @@ Law: `in_flight` never exceeds `slots`; times are those of the events that told 
 """
 
 from math import inf
+from typing import Final
 
 from toque.core.breaker import Breaker
 from toque.core.lifecycle import COMING, Step
@@ -12,7 +13,7 @@ from toque.model.resources import Resources
 from toque.model.spec import ColdStart
 from toque.model.view import ReplicaState, ReplicaView
 
-READY = ReplicaState.READY
+READY: Final = ReplicaState.READY
 
 
 class Replica:

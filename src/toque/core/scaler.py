@@ -8,6 +8,7 @@ settings say.
 """
 
 from math import ceil, inf
+from typing import Final
 
 from toque.core.elsewhere import Elsewhere
 from toque.core.guard import Guard
@@ -18,7 +19,7 @@ from toque.model.decision import Decision, Desired, Observation
 from toque.model.spec import PoolSpec
 from toque.model.ticket import ServiceClass
 
-BATCH = ServiceClass.BATCH
+BATCH: Final = ServiceClass.BATCH
 
 
 class Scaler:

@@ -5,6 +5,7 @@ of one leaves the other, and whatever ends the request gives both back. A second
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from toque.core.batch_share import BatchShare
 from toque.core.hedge import HedgeTimer
@@ -21,7 +22,7 @@ from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, ServiceClass
 from toque.model.view import ReplicaState
 
-BATCH = ServiceClass.BATCH
+BATCH: Final = ServiceClass.BATCH
 
 
 class Slots:

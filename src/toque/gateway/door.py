@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from toque.gateway.accounts import Reservation, Tab
 from toque.gateway.auth import Caller, KeyRing, check_model
@@ -20,12 +21,12 @@ from toque.ports import Dialect
 from toque.wire.client import Headers
 from toque.wire.request import Request
 
-TIMEOUT_MS_MAX = 24 * 3600 * 1000
+TIMEOUT_MS_MAX: Final = 24 * 3600 * 1000
 
-_LOOKED_AT = frozenset({b"traceparent", b"x-toque-timeout-ms", b"priority"})
+_LOOKED_AT: Final = frozenset({b"traceparent", b"x-toque-timeout-ms", b"priority"})
 """Of the fields that may vary in a familiar head (`wire.request.SAYS_MORE` may not), those that an entry was made from."""
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)

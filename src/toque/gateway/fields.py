@@ -34,6 +34,12 @@ class StreamOptions(msgspec.Struct, gc=False):
     include_usage: bool | UnsetType | None = UNSET
 
 
+class NamedBody(msgspec.Struct):
+    """All that is read of a body that is refused: what it wanted to ask."""
+
+    model: str
+
+
 class Body(msgspec.Struct, gc=False):
     """What all three kinds of request share, and the gateway decides upon. A field not sent stays unset."""
 

@@ -7,7 +7,7 @@ that gateway and replica cannot read one body in two ways.
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -21,6 +21,7 @@ from toque.gateway.fields import (
     ChatBody,
     CompletionBody,
     EmbeddingBody,
+    NamedBody,
     SamplingBody,
     StreamOptions,
 )
@@ -46,15 +47,13 @@ STRUCTURE_MAX = 2**20
 """Commas, colons and braces of a large body at most: each may stand for 100 bytes and 100 ns of decoding."""
 
 
-class _Named(msgspec.Struct):
-    model: str
-
-
 _PARAM = re.compile(r"(?:at `\$\.|required field `)([A-Za-z0-9_]+)")
-_USAGE = StreamOptions(include_usage=True)
-_decode_named = msgspec.json.Decoder(_Named).decode
-_decode_items = msgspec.json.Decoder(list[Raw]).decode
-_encode = msgspec.json.Encoder().encode
+# Final: what is compiled finds them without a look.
+_UNSET: Final = UNSET
+_USAGE: Final = StreamOptions(include_usage=True)
+_decode_named: Final = msgspec.json.Decoder(NamedBody).decode
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Ask:
@@ -152,7 +151,7 @@ class BodyReader:
             wants_usage = isinstance(options, StreamOptions) and options.include_usage is True
         elif dialect.streams_only and self._path in STREAMED:
             body.stream = collects = True
-        wish = _wish(body, best) if body.service_tier is not UNSET or body.priority is not UNSET else None
+        wish = _wish(body, best) if body.service_tier is not _UNSET or body.priority is not _UNSET else None
         _translate(body, dialect.model, self._foreign[model])
         answers_as = model if dialect.names_itself else ""
         return Ask(model, streams, collects, wants_usage, _encode(body), answers_as, tokens_max, wish)
@@ -204,12 +203,12 @@ def _translate(body: Body, upstream_model: str, foreign: tuple[str, ...]) -> Non
     """Say it in the model's dialect; a stream is always asked for its usage, for the tokens are counted."""
     if upstream_model:
         body.model = upstream_model
-    body.stream_options = _USAGE if body.stream is True else UNSET
+    body.stream_options = _USAGE if body.stream is True else _UNSET
     if foreign:
-        if body.max_tokens in (UNSET, None) and "max_completion_tokens" in foreign:
+        if body.max_tokens in (_UNSET, None) and "max_completion_tokens" in foreign:
             body.max_tokens = body.max_completion_tokens
         for name in foreign:
-            setattr(body, name, UNSET)
+            setattr(body, name, _UNSET)
 
 
 def _check_structure(content: bytes) -> None:
@@ -247,9 +246,9 @@ def _check_chat(body: ChatBody) -> None:
 
 
 def _check_schemas(body: SamplingBody) -> None:
-    if body.response_format is not UNSET:
+    if body.response_format is not _UNSET:
         check_schema(body.response_format, "response_format")
-    if body.chat_template_kwargs is not UNSET:
+    if body.chat_template_kwargs is not _UNSET:
         check_schema(body.chat_template_kwargs, "chat_template_kwargs")
 
 

@@ -5,14 +5,14 @@ there is no stream to put them in, the connection is cut.
 """
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from toque.model.errors import ToqueError
 from toque.wire.errors import encode_error, encode_error_event
 from toque.wire.incoming import Incoming
 
-EVENT_STREAM = b"text/event-stream; charset=utf-8"
-_STREAM_FIELDS = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
+_STREAM_FIELDS: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 Write: TypeAlias = Callable[[bytes], None]
 """Takes bytes of an answer."""

@@ -4,6 +4,8 @@ Law: a relay ends exactly once, and posts exactly one end. It has no task, no fu
 the client and the server's sweep call it.
 """
 
+from typing import Final
+
 from toque.gateway.attempt import Attempt
 from toque.gateway.attempts import new_attempt
 from toque.gateway.errand import Errand
@@ -21,9 +23,8 @@ from toque.records.served import Served
 HEARTBEAT = b": waiting\n\n"
 HEARTBEAT_EACH_S = 10.0
 """Between comment lines of a held stream: proxies on the way close what is silent for 30 s or more."""
-# Python 3.11 takes 0.2 us to ask a member of an enumeration for its value.
-BATCH = ServiceClass.BATCH
-_BATCH, _INTERACTIVE = BATCH.value, ServiceClass.INTERACTIVE.value
+BATCH: Final = ServiceClass.BATCH
+_NAMES: Final = (ServiceClass.INTERACTIVE.value, BATCH.value)  # Python 3.11 takes 0.2 us to ask a member for its value
 CLIENT_LEFT = 499
 """nginx's word for it; only the records see it."""
 
@@ -104,9 +105,8 @@ class Relay:
 
     def diverted(self, pool: str, cause: FallbackCause) -> None:
         """Another model is to answer. A held stream has its head already, so a comment tells."""
-        errand = self._errand
-        errand.divert(pool, cause)
-        self._last_error = self._last_error or errand.misfit
+        self._errand.divert(pool, cause)
+        self._last_error = self._last_error or self._errand.misfit
         if self._outlet.has_begun:
             self._outlet.write(b": fallback %b\n\n" % pool.encode("ascii"))
 
@@ -282,7 +282,7 @@ class Relay:
             outcome,
             errand.tenant,
             ask.model,
-            _BATCH if errand.rank.service_class is BATCH else _INTERACTIVE,
+            _NAMES[errand.rank.service_class is BATCH],
             self._ticket_id,
             self._replica_id,
             self._attempts,

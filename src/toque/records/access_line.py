@@ -6,56 +6,38 @@ Law: both are made of `Served` alone, in which a client can write nothing but a 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TypeAlias
 
-import msgspec
-
+from toque.records.line import Line, encode_line
 from toque.records.served import Served
 
 LINE_BYTES_MAX = 2048
-FORMS_MAX = 1024
-"""Kinds of requests whose lines are prepared: those that differ in nothing but numbers and their id."""
-
-_Kind: TypeAlias = tuple[str, int, str, str, str, str, bool, str, str]
-
-_encode = msgspec.json.Encoder().encode
 
 
 def json_line(at: float, served: Served) -> bytes:
     """Write one JSON object, the time in front, where people and log readers look for it."""
-    kind = (served.route, served.status, served.outcome, served.tenant, served.model, served.service_class)
-    form = _form((*kind, served.stream, served.asked, served.fallback))
-    wait_us, ttft_us, duration_us = served.queue_wait_us, served.ttft_us, served.duration_us
-    line = form % (
-        _beginning(int(at * 1000)),
-        served.request_id.encode(),
-        served.ticket,
-        served.replica,
-        served.attempts,
-        wait_us // 1000,
-        wait_us % 1000,
-        ttft_us // 1000,
-        ttft_us % 1000,
-        duration_us // 1000,
-        duration_us % 1000,
-        served.prompt_tokens,
-        served.output_tokens,
+    encoded = encode_line(
+        Line(
+            served.request_id,
+            served.route,
+            served.status,
+            served.outcome,
+            served.tenant,
+            served.model,
+            served.service_class,
+            served.ticket,
+            served.replica,
+            served.attempts,
+            served.stream,
+            served.queue_wait_us / 1000,
+            served.ttft_us / 1000,
+            served.duration_us / 1000,
+            served.prompt_tokens,
+            served.output_tokens,
+            served.asked,
+            served.fallback,
+        )
     )
-    return line if len(line) <= LINE_BYTES_MAX else line_of(at, b'{"too_long":true}')
-
-
-@lru_cache(maxsize=FORMS_MAX)
-def _form(kind: _Kind) -> bytes:
-    """Write what the lines of one kind of request share; a `%` stands for each number and for the id, which needs no quoting."""
-    route, status, outcome, tenant, model, service_class, stream, asked, fallback = kind
-    begin = {"route": route, "status": status, "outcome": outcome, "tenant": tenant, "model": model}
-    fields = ({**begin, "class": service_class}, {"stream": stream}, {"asked": asked, "fallback": fallback})
-    parts = tuple(_encode(part)[1:-1].replace(b"%", b"%%") for part in fields)
-    return (
-        b'%%b"request_id":"%%b",%b,"ticket":%%d,"replica":%%d,"attempts":%%d,%b,'
-        b'"queue_wait_ms":%%d.%%03d,"ttft_ms":%%d.%%03d,"duration_ms":%%d.%%03d,'
-        b'"prompt_tokens":%%d,"output_tokens":%%d,%b}\n' % parts
-    )
+    return line_of(at, encoded if len(encoded) <= LINE_BYTES_MAX else b'{"too_long":true}')
 
 
 def line_of(at: float, encoded: bytes) -> bytes:

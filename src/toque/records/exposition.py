@@ -102,7 +102,7 @@ class ToqueCollector(Collector):
             family = HistogramMetricFamily(name, what, labels=_LABELS)
             for key, model in self._metrics.models.items():
                 histogram = histogram_of(model)
-                family.add_metric(key, histogram.cumulated(), histogram.total)
+                family.add_metric(key, histogram.cumulated(), histogram.total_us / 1e6)
             yield family
 
 

@@ -5,7 +5,7 @@ Law: one request is answered at a time, in the order they came. A client that cl
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 from toque.model.errors import CallerError, ToqueError
 from toque.model.service_spec import LimitSpec
@@ -71,7 +71,7 @@ class Host(Protocol):
 Handler: TypeAlias = Callable[[Request, "Incoming"], Exchange | None]
 
 
-_BETWEEN = Phase.BETWEEN  # found once, for each request asks
+_BETWEEN: Final = Phase.BETWEEN  # found once, for each request asks
 
 
 class Incoming(asyncio.Protocol):
