@@ -6,6 +6,8 @@ Named in the settings of the benchmark as `driver = "mocked:MockedDriver"`; the 
 from collections.abc import Sequence
 from os import environ
 
+import lateness
+
 from toque.drivers.site import Site
 from toque.model.agent_spec import ModelSpec
 from toque.model.endpoint import Endpoint
@@ -22,6 +24,7 @@ class MockedDriver:
         self._site = site
         self._ports: Sequence[str] = environ[PORTS].split()
         self._endpoints: dict[int, Endpoint] = {}
+        lateness.watch()
 
     def start(self, replica_id: int, model: ModelSpec) -> None:
         """Give the replica the next port; it is ready at once."""

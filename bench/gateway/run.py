@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(args: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
-    gateway_core, rig_core = _cores()
+    gateway_core, rig_core = cores()
     install.FOLDER.mkdir(exist_ok=True)
     rig = stack.enter_context(Rig(build(install.FOLDER), rig_core, folder))
     contenders, skipped = _started(_wanted(args), rig, gateway_core, folder, stack)
@@ -67,7 +67,8 @@ def _measure(args: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     return 1 if any(one.figures.errors for one in found if one.contender == report.US) else 0
 
 
-def _cores() -> tuple[int, int]:
+def cores() -> tuple[int, int]:
+    """One for the gateway, one for the rig. Raises `RigError`."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise RigError("The benchmark needs two cores: one for the gateway, one for mock and load.")
