@@ -5,7 +5,6 @@ Law: every request that is taken in ends exactly once, and a slot that frees is 
 
 from dataclasses import replace
 from math import inf
-from typing import Final
 
 from toque.core.admission import Admission
 from toque.core.appeal import Appeals
@@ -34,8 +33,7 @@ from toque.model.spec import PoolSpec
 from toque.model.ticket import FailureKind, RefusalReason, ServiceClass, Ticket
 from toque.model.view import ReplicaState
 
-BATCH: Final = ServiceClass.BATCH
-INTERACTIVE: Final = ServiceClass.INTERACTIVE
+BATCH, INTERACTIVE = ServiceClass.BATCH, ServiceClass.INTERACTIVE
 
 
 class Pool:
