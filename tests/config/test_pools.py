@@ -121,6 +121,13 @@ def test_a_pool_whose_fallback_was_deleted_is_served_without_it_and_says_so() ->
     assert "spec.fallback.to" in agreement.complaints["a"]
 
 
+def test_a_pool_whose_canary_was_deleted_is_served_without_it_and_says_so() -> None:
+    wanted = model("a", canary={"model": "b"})
+    agreement = agree(BASE, {"a": [wanted, wanted]})
+    assert agreement.models == (model("a"),)
+    assert agreement.complaints["a"].startswith("spec.canary.model: ")
+
+
 def test_what_is_wrong_with_the_base_is_nobodys_fault() -> None:
     broken = BASE.__class__(
         **{**{name: getattr(BASE, name) for name in BASE.__dataclass_fields__}, "listen": "nowhere"}

@@ -18,7 +18,7 @@ from toque.config.shape import Shape
 from toque.config.source import KeyPath, read_source
 from toque.model.agent_spec import ModelSpec
 from toque.model.errors import ConfigError
-from toque.model.fallback_spec import FallbackSpec
+from toque.model.fallback_spec import CanarySpec, FallbackSpec
 from toque.model.service_spec import ServiceSpec
 
 
@@ -62,7 +62,7 @@ def read_pool(name: str, spec: Mapping[str, object]) -> ModelSpec:
 def agree(base: ServiceSpec, wanted: Mapping[str, Sequence[ModelSpec]]) -> Agreement:
     """Find out which models hold together. `wanted` has by pool what it may go by, best first: what it says, what was good last.
 
-    A pool none of whose models can stand, not even without fallbacks, is left out. Raises `ConfigError` where it is the base
+    A pool none of whose models can stand, not even without the other models that it names, is left out. Raises `ConfigError` where it is the base
     that is wrong.
     """
     left = {name: _ways(models) for name, models in wanted.items() if models}
@@ -82,9 +82,9 @@ def agree(base: ServiceSpec, wanted: Mapping[str, Sequence[ModelSpec]]) -> Agree
 
 
 def _ways(models: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """All that a pool may come to; in the end what it has without its fallbacks, which may be gone."""
+    """All that a pool may come to; in the end what it has without the other models that it names, which may be gone."""
     last = models[-1]
-    bare = replace(last, pool=replace(last.pool, fallback=FallbackSpec()))
+    bare = replace(last, pool=replace(last.pool, fallback=FallbackSpec(), canary=CanarySpec()))
     return [*models, bare] if bare != last else list(models)
 
 
