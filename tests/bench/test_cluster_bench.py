@@ -11,6 +11,7 @@ COMMAND = Path(__file__).parents[2] / "bench" / "cluster" / "run.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_quick_form_races_looks_at_rest_and_steps(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, str(COMMAND), "--quick", "--folder", str(tmp_path), "--json", str(report)]
