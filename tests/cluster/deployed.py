@@ -66,7 +66,9 @@ class Deployed:
 
     def apply(self, *words: str) -> list[str]:
         """`toque deploy render` into `kubectl apply`; returns what was said of each object."""
-        return self.kubectl.run("apply", "-f", "-", typed=self.printed("render", "--old", *words)).splitlines()
+        return self.kubectl.run(
+            "apply", "-f", "-", typed=self.printed("render", "--kubernetes", "1.20", *words)
+        ).splitlines()
 
     def helm(self) -> Program:
         """helm, in this namespace."""

@@ -39,7 +39,7 @@ def test_manifests_are_taken_and_a_second_apply_changes_nothing(target: Deployed
     before = target.marks()
     assert others(target.apply("--only", "objects"), "unchanged") == []
     assert target.marks() == before
-    target.kubectl.run("delete", "-f", "-", typed=target.printed("render", "--old", "--only", "objects"))
+    target.kubectl.run("delete", "-f", "-", typed=target.printed("render", "--kubernetes", "1.20", "--only", "objects"))
     target.place.api.until(lambda api: not api.list("pods"))
 
 
@@ -100,7 +100,6 @@ def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(ta
     until(lambda: len(controllers(target)) == 2, 60)
     until(lambda: len(leaders(target)) == 1)
     assert target.place.api.get("poddisruptionbudgets", "toque-chat")["spec"]["maxUnavailable"] == 1
-
     target.install(controller__annotations={"example.com/note": "newer"}, controller__keda=True, gateway__podsMax=4)
     assert target.place.api.get("horizontalpodautoscalers", "toque-gateway")["spec"]["maxReplicas"] == 4
     until(lambda: [noted(pod) for pod in controllers(target)] == ["newer", "newer"], 90)

@@ -166,9 +166,9 @@ def test_a_model_of_the_settings_is_a_model_pool(tmp_path: Path) -> None:
 
 def test_the_same_settings_give_the_same_bytes_and_nothing_of_the_machine(tmp_path: Path) -> None:
     first = printed(tmp_path, "render")
-    assert printed(tmp_path, "render", TOQUE_LISTEN="127.0.0.1:1", CANARY="canary") == first
+    assert printed(tmp_path, "render", TOQUE_LISTEN="127.0.0.1:1", PASSING="a-yellow-bird") == first
     assert str(tmp_path) not in first
-    assert "canary" not in first
+    assert "a-yellow-bird" not in first
     objects = read(first)
     assert objects[0] == modelpool_crd()
     assert container(objects, "toque-gateway")["resources"]["limits"] == {"memory": "2Gi"}
@@ -195,9 +195,17 @@ def test_without_settings_it_is_a_fleet_without_models(tmp_path: Path) -> None:
 
 
 def test_an_older_kubernetes_is_told_in_its_own_words(tmp_path: Path) -> None:
-    made = by_name(read(printed(tmp_path, "render", "--only", "objects", "--old")))
+    made = by_name(read(printed(tmp_path, "render", "--only", "objects", "--kubernetes", "1.20")))
     assert made["PodDisruptionBudget", "toque-gateway"]["apiVersion"] == "policy/v1beta1"
-    assert "x-kubernetes-validations" not in printed(tmp_path, "render", "--only", "definition", "--old")
+    assert "lifecycle" not in container(list(made.values()), "toque-gateway")
+    later = by_name(read(printed(tmp_path, "render", "--only", "objects", "--kubernetes", "1.29")))
+    assert later["PodDisruptionBudget", "toque-gateway"]["apiVersion"] == "policy/v1"
+    assert "lifecycle" not in container(list(later.values()), "toque-gateway")
+    now = read(printed(tmp_path, "render", "--only", "objects"))
+    assert container(now, "toque-gateway")["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert "x-kubernetes-validations" not in printed(
+        tmp_path, "render", "--only", "definition", "--kubernetes", "v1.24.3"
+    )
 
 
 def test_files_in_a_folder_say_the_same(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Law: it prints or writes files, and asks no cluster anything but to drain; the s
 
 import argparse
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ALL,
         help="render the definition of ModelPool alone, which must be there first, or everything else",
     )
-    parser.add_argument("--old", action="store_true", help="render for a Kubernetes before 1.25")
+    parser.add_argument(
+        "--kubernetes",
+        metavar="V",
+        default="",
+        help="version of the cluster, where it is older than 1.30 (such as 1.27): what it does not know is left out",
+    )
     parser.add_argument(
         "--within", metavar="SECONDS", type=float, default=240.0, help="how long drain waits (default: 240)"
     )
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     spec = _spec(args, terminal)
     if args.action == "drain":
         return _drain(args, spec, terminal)
-    release = values.release_of(spec, args.namespace, is_old=args.old)
+    release = values.release_of(spec, args.namespace, _minor(args.kubernetes))
     if args.action == "values":
         texts = {"values.yaml": document(values.said_values(spec))}
     else:
@@ -91,6 +97,18 @@ def _drain(args: argparse.Namespace, spec: ServiceSpec, terminal: Terminal) -> i
     left = asyncio.run(remove_pools(kubernetes, terminal.environment, args.within))
     terminal.show(f"still there after {args.within:g} s: {', '.join(left)}" if left else "no ModelPool is left")
     return Exit.FAILED if left else Exit.DONE
+
+
+def _minor(version: str) -> int:
+    """Return the x of a Kubernetes 1.x; of none, what is usual."""
+    from toque.deploy.fill import MINOR_USUAL  # noqa: PLC0415 - as in `run`
+
+    if not version:
+        return MINOR_USUAL
+    found = re.fullmatch(r"v?1\.([0-9]{1,3})(\.\S*)?", version, re.ASCII)
+    if found is None:
+        raise ConfigError(f"{version!r} is no version of Kubernetes", fix="write --kubernetes 1.27")
+    return int(found[1])
 
 
 def _spec(args: argparse.Namespace, terminal: Terminal) -> ServiceSpec:

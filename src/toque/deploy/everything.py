@@ -14,6 +14,9 @@ from toque.deploy.tree import Tree
 from toque.kube.words import Manifest
 from toque.model.deploy_spec import FLEET
 
+RULES_SINCE = 25
+"""The Kubernetes 1.x that knows rules over several settings of a definition."""
+
 
 def templates() -> Mapping[str, Sequence[Tree]]:
     """Return the trees by the name of the chart's file that they stand in."""
@@ -37,7 +40,7 @@ def manifests(
     if with_namespace:
         made["namespace.yaml"] = [_namespace(release)]
     if with_definition and release.at("layout") == FLEET:
-        made["definition.yaml"] = [_older(modelpool_crd()) if release.is_old else modelpool_crd()]
+        made["definition.yaml"] = [modelpool_crd() if release.minor >= RULES_SINCE else _older(modelpool_crd())]
     if with_objects:
         for name, trees in templates().items():
             made[name] = [each for tree in trees for each in parts(tree, release)]

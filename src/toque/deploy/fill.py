@@ -23,6 +23,7 @@ from toque.deploy.tree import (
     Name,
     Namespace,
     Not,
+    Since,
     Told,
     TolerationItem,
     Tree,
@@ -32,18 +33,20 @@ from toque.deploy.tree import (
 )
 from toque.kube.placement import toleration
 
+MINOR_USUAL = 35
+"""What manifests are written for where nobody says another: Kubernetes 1.35."""
 Values: TypeAlias = Mapping[str, Any]
 """Values as a chart has them: tables in tables, by camelCase names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a deployment is called, where it is, and its values. `is_old`: the cluster is older than Kubernetes 1.25."""
+    """What a deployment is called, where it is, and its values. The cluster is Kubernetes 1.`minor`."""
 
     name: str
     namespace: str
     values: Values
-    is_old: bool = False
+    minor: int = MINOR_USUAL
     key: str = ""
     item: object = None
 
@@ -90,6 +93,8 @@ def holds(condition: Condition, release: Release) -> bool:
             return not absent(release.at(path))
         case Is(path, text):
             return bool(release.at(path) == text)
+        case Since(minor):
+            return release.minor >= minor
         case Both(one, other):
             return holds(one, release) and holds(other, release)
         case Not(inner):
@@ -103,8 +108,8 @@ def _hole(hole: Hole, release: Release) -> Any:
             return f"{before}{release.name}{after}"
         case Namespace():
             return release.namespace
-        case Api(now, before):
-            return before if release.is_old else now
+        case Api(now, since, before):
+            return now if release.minor >= since else before
         case Value() | Told() | Digest():
             return _of_value(hole, release.at(hole.path))
         case Key() | Item() | TolerationItem():

@@ -5,7 +5,23 @@ Law: gateways have no rights in the cluster, unless one of them does it all (`si
 
 from toque.deploy import metrics_api
 from toque.deploy.process import Process, deployment, given, port, service_account, variable
-from toque.deploy.tree import Api, Both, Each, Has, Is, Item, Joined, Key, Name, Namespace, Not, Tree, Value, When
+from toque.deploy.tree import (
+    Api,
+    Both,
+    Each,
+    Has,
+    Is,
+    Item,
+    Joined,
+    Key,
+    Name,
+    Namespace,
+    Not,
+    Since,
+    Tree,
+    Value,
+    When,
+)
 from toque.deploy.words import (
     API_PORT,
     CLUSTER_PORT,
@@ -28,6 +44,9 @@ from toque.model.deploy_spec import FLEET, SINGLE
 IS_FLEET, IS_SINGLE = Is("layout", FLEET), Is("layout", SINGLE)
 _RBAC = "rbac.authorization.k8s.io"
 _JOBS = "TOQUE_JOBS_URL"
+_SLEEP: Table = {"sleep": {"seconds": Value("gateway.lingerS")}}
+SLEEP_SINCE = 30
+"""The Kubernetes 1.x that waits for a while by itself before it ends a container, without a shell in it."""
 
 
 def gateway() -> list[Tree]:
@@ -84,7 +103,7 @@ def models() -> Tree:
 def budget(component: str) -> Table:
     """Return the PodDisruptionBudget of a component."""
     return {
-        "apiVersion": Api("policy/v1", "policy/v1beta1"),
+        "apiVersion": Api("policy/v1", 21, "policy/v1beta1"),
         "kind": "PodDisruptionBudget",
         "metadata": metadata(component),
         "spec": {
@@ -111,6 +130,7 @@ def _gateway_process() -> Process:
         strategy=When(IS_SINGLE, {"type": "Recreate"}, _rolling()),
         works_in_cluster=When(IS_SINGLE, True, False),  # noqa: FBT003 - values of a manifest
         env_from=When(Has("envSecrets"), [Each("envSecrets", {"secretRef": {"name": Item()}})]),
+        lifecycle={"lifecycle": When(Both(Since(SLEEP_SINCE), Has("gateway.lingerS")), {"preStop": _SLEEP})},
         state=When(Both(IS_SINGLE, Has("stateClaim")), claimed, emptied),
     )
 
@@ -225,7 +245,7 @@ def _keda_service() -> Table:
 def _autoscaler() -> Table:
     target: Table = {"type": "Utilization", "averageUtilization": Value("gateway.cpuPercent")}
     return {
-        "apiVersion": Api("autoscaling/v2", "autoscaling/v2beta2"),
+        "apiVersion": Api("autoscaling/v2", 23, "autoscaling/v2beta2"),
         "kind": "HorizontalPodAutoscaler",
         "metadata": metadata(GATEWAY),
         "spec": {

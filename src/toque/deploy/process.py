@@ -4,8 +4,8 @@ Law: every Pod keeps to Pod Security "restricted", writes only to volumes of its
 told to work there.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from toque.deploy.tree import Digest, Each, Has, Item, Joined, Key, TolerationItem, Tree, Value, When
 from toque.deploy.words import (
@@ -46,6 +46,8 @@ class Process:
     env_from: Tree
     state: Tree
     """The volume of that name."""
+    lifecycle: Mapping[str, Tree] = field(default_factory=dict)
+    """What else its container is told of its beginning and its end."""
     volumes: Sequence[Tree] = ()
     mounts: Sequence[Tree] = ()
 
@@ -149,6 +151,7 @@ def _container(process: Process) -> Table:
             "limits": {"memory": Value(f"{table}.memoryMax")},
         },
         "securityContext": whole(container_security()),
+        **process.lifecycle,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "settings", "mountPath": SETTINGS_DIR, "readOnly": True},

@@ -25,6 +25,7 @@ from toque.deploy.tree import (
     Name,
     Namespace,
     Not,
+    Since,
     Told,
     TolerationItem,
     Tree,
@@ -179,6 +180,8 @@ def _condition(condition: Condition) -> str:
             return f"$.Values.{path}"
         case Is(path, text):
             return f"eq $.Values.{path} {json.dumps(text)}"
+        case Since(minor):
+            return f'semverCompare ">=1.{minor}.0-0" $.Capabilities.KubeVersion.Version'
         case Both(one, other):
             return f"and ({_condition(one)}) ({_condition(other)})"
         case Not(inner):
@@ -192,7 +195,7 @@ def _hole(hole: Hole) -> str:
             return f'printf "{_quoted(before)}%s{_quoted(after)}" (include "toque.name" $) | toJson'
         case Namespace():
             return "toJson $.Release.Namespace"
-        case Api(now, before):
+        case Api(now, _, before):
             return f'ternary "{now}" "{before}" ($.Capabilities.APIVersions.Has "{now}")'
         case Value() | Told() | Digest():
             return _of_value(hole)

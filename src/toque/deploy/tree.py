@@ -45,9 +45,10 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An API version, and what it was called before Kubernetes had it."""
+    """An API version, which Kubernetes 1.`since` brought, and what it was called before."""
 
     now: str
+    since: int
     before: str
 
 
@@ -85,6 +86,13 @@ class Is:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """Whether the cluster is Kubernetes 1.`minor` or later."""
+
+    minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Both:
     """Whether both hold."""
 
@@ -99,7 +107,7 @@ class Not:
     condition: "Condition"
 
 
-Condition: TypeAlias = Has | Is | Both | Not
+Condition: TypeAlias = Has | Is | Since | Both | Not
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from toque.config.shape import SERVICE, Shape
 from toque.config.show import Shown, as_toml, shown
 from toque.config.source import Table
 from toque.config.travel import EMBEDDED
-from toque.deploy.fill import Release
+from toque.deploy.fill import MINOR_USUAL, Release
 from toque.deploy.words import NAME_CHARACTERS_MAX
 from toque.kube.words import safe_name
 from toque.model.agent_spec import ModelSpec
@@ -58,7 +58,7 @@ def default_values() -> dict[str, Any]:
     return {**_defaults(deploy_shape()), "config": "", "models": {}}
 
 
-def release_of(spec: ServiceSpec, namespace: str = "", *, is_old: bool = False) -> Release:
+def release_of(spec: ServiceSpec, namespace: str = "", minor: int = MINOR_USUAL) -> Release:
     """Return the deployment that settings describe; its name is the fleet's."""
     name = spec.kubernetes.fleet
     if safe_name(name) != name or len(name) > NAME_CHARACTERS_MAX:
@@ -74,7 +74,7 @@ def release_of(spec: ServiceSpec, namespace: str = "", *, is_old: bool = False) 
             fix='Write [deploy] image = "REGISTRY/toque:1", or say --image; docs/how-to/images.md makes one.',
         )
     place = namespace or spec.kubernetes.namespace or USUAL_NAMESPACE
-    return Release(name, place, merged(default_values(), said_values(spec)), is_old)
+    return Release(name, place, merged(default_values(), said_values(spec)), minor)
 
 
 def said_values(spec: ServiceSpec) -> dict[str, Any]:

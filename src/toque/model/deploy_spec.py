@@ -56,10 +56,21 @@ class GatewayPods:
     service_annotations: Mapping[str, str] = _texts(
         Setting("Annotations of its Service, for the cloud's load balancer.")
     )
+    linger_s: int = setting(
+        5,
+        Setting(
+            "One that is to go serves as before for this long, until whoever sends it requests has heard of that. Needs Kubernetes "
+            "1.30; left out before.",
+            "s",
+            minimum=0,
+        ),
+    )
     termination_grace_s: int = setting(
         60,
         Setting(
-            "From being told to end until it is forced: above `lame_duck_s` and `drain_s_max` together.", "s", minimum=0
+            "From being told to end until it is forced: above `linger_s`, `lame_duck_s` and `drain_s_max` together.",
+            "s",
+            minimum=0,
         ),
     )
 
