@@ -43,22 +43,26 @@ SAME_HEAD_S = 0.02
 
 
 class Member:
-    """`post` takes events to the core; `held` and `loads` ask it what it has. `reports_at` is when the next report is due."""
+    """`post` takes events to the core; `held` and `loads` ask it what it has.
+
+    `endpoints` and `marks` say where replicas are and what everybody calls them, by the core's number: kept here, for others to read.
+    """
 
     def __init__(
         self,
         post: Callable[[Event], None],
         held: Callable[[], Mapping[int, int]],
         loads: Callable[[Mapping[str, int]], Mapping[str, PoolLoad]],
+        endpoints: dict[int, Endpoint],
+        marks: dict[int, str],
     ) -> None:
         self._post = post
         self._held = held
         self._loads = loads
         self._next_id = count(1).__next__
         self._ids: dict[str, int] = {}
-        self._marks: dict[int, str] = {}
-        self.endpoints: dict[int, Endpoint] = {}
-        """Where replicas are, by the core's number."""
+        self._marks = marks
+        self._endpoints = endpoints
         self.capped: dict[str, int | None] = {}
         self._returned: Counter[str] = Counter()
         self._arrivals: dict[str, int] = {}
@@ -136,14 +140,14 @@ class Member:
         self._ids[offer.mark] = replica_id
         self._marks[replica_id] = offer.mark
         key = Secret(offer.key) if offer.key else None
-        self.endpoints[replica_id] = Endpoint(offer.host, offer.port, offer.path_prefix, offer.secure, key)
+        self._endpoints[replica_id] = Endpoint(offer.host, offer.port, offer.path_prefix, offer.secure, key)
         self._post(ReplicaOffered(offer.pool, replica_id))
 
     def _forget(self, mark: str) -> None:
         replica_id = self._ids.pop(mark)
         self._post(ReplicaStopped(replica_id))
         del self._marks[replica_id]
-        del self.endpoints[replica_id]
+        del self._endpoints[replica_id]
         self._returned.pop(mark, None)
 
 

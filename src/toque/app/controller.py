@@ -72,7 +72,10 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         stack.push_async_callback(candidate.close)
         stack.push_async_callback(reign.close)
         collector = ControllerCollector(reign.view, lambda: reign.election.is_leading)
-        port = await stack.enter_async_context(_open_admin(admin, spec, reign, collector))
+        sources = AdminSources(
+            view=reign.view, status=reign.status, why=reign.why, metrics=lambda: expose(collector), reload=no_reload
+        )
+        port = await stack.enter_async_context(open_admin(admin, spec, sources))
         await stack.enter_async_context(open_scraped(metrics, collector, lambda: reign.is_well))
         await stack.enter_async_context(open_advice(spec.advice, reign))
         reign.open()
@@ -84,16 +87,11 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
 
 
 @asynccontextmanager
-async def _open_admin(
-    address: socket.socket | None, spec: ServiceSpec, reign: Reign, collector: ControllerCollector
-) -> AsyncGenerator[int]:
+async def open_admin(address: socket.socket | None, spec: ServiceSpec, sources: AdminSources) -> AsyncGenerator[int]:
     """Listen for `toque ps` and `toque why`; yields the port, 0 where nobody shall."""
     if address is None:
         yield 0
         return
-    sources = AdminSources(
-        view=reign.view, status=reign.status, why=reign.why, metrics=lambda: expose(collector), reload=_no_reload
-    )
     handler = AsgiHandler(admin_app(sources))
     try:
         server = await listen(address, handler, LimitSpec())
@@ -106,7 +104,8 @@ async def _open_admin(
         await handler.close()
 
 
-async def _no_reload(_: bool) -> Reloaded:  # noqa: FBT001 - the shape that the admin listener calls
+async def no_reload(_: bool) -> Reloaded:  # noqa: FBT001 - the shape that the admin listener calls
+    """Say no. Raises `ConfigError`."""
     raise ConfigError(
         "A controller reads its models from ModelPools as they change; its own settings it reads when it starts.",
         fix="Change a ModelPool, or restart the controller: its replicas go on.",

@@ -63,6 +63,7 @@ class OpenFleet:
             self._plugins.routers,
             born=born,
         )
+        self._followers: list[Callable[[Lineup], None]] = []
         self._drivers = _Drivers(adapt(self._site(progress, home)), lineup.spec.driver)
 
     @property
@@ -106,7 +107,13 @@ class OpenFleet:
         renewed = self.lineup.renewed_by(lineup)
         self.lineup = lineup
         self._ledger.follow(identities(lineup))
+        for follow in self._followers:
+            follow(lineup)
         self.controller.reload(SpecChanged(lineup.fleet, renewed), staff)
+
+    def follow(self, changed: Callable[[Lineup], None]) -> None:
+        """Learn whom to tell of another lineup, before the core hears of it."""
+        self._followers.append(changed)
 
     async def close(self) -> None:
         """Stop: no more steps, then no more replicas, then the connections that agents of this fleet keep."""
@@ -170,7 +177,7 @@ class _Drivers:
 
     def of(self, model: ModelSpec) -> Driver:
         """Return the driver of a model's replicas. Raises `ConfigError` when there is none of that name."""
-        kind = self._local if model.pool.elastic else "static"
+        kind = "given" if model.pool.given else self._local if model.pool.elastic else "static"
         if kind not in self._opened:
             self._opened[kind] = open_driver(kind, self._site)
         return self._opened[kind]

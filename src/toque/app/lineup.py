@@ -112,7 +112,9 @@ def _lineup(spec: ServiceSpec, models: Sequence[ModelSpec], capacity: Resources,
         {model.pool.name: model for model in models},
         {model.pool.name: kind_of(model) for model in models},
         {model.pool.name: _stamp(model.agent) for model in models},
-        replace(plan_fleet(tuple(models), capacity, ledger, spec.spending), overload=spec.overload),
+        replace(
+            plan_fleet(tuple(models), capacity, ledger, spec.spending), overload=spec.overload, lends=spec.cluster.lends
+        ),
     )
 
 

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from toque.app.fleet import OpenFleet
 from toque.app.keys import ring_of
@@ -24,7 +25,17 @@ from toque.records.metrics import Metrics
 
 GATHER_S = 0.1
 """Between the wish for a reload and its reading: editors and scripts write a file several times within this."""
-FIXED = ("listen", "admin_listen", "metrics_listen", "driver", "records.", "jobs.", "advice.", "kubernetes.")
+FIXED = (
+    "listen",
+    "admin_listen",
+    "metrics_listen",
+    "driver",
+    "records.",
+    "jobs.",
+    "advice.",
+    "kubernetes.",
+    "cluster.",
+)
 """What was opened at the start and stays open; settings whose names begin so cannot change."""
 
 
@@ -72,6 +83,18 @@ class Reloader:
         if self._next is None:
             raise ConfigError("The service is shutting down.", fix="Start it with the new settings.")
         return await asyncio.shield(self._next)
+
+    async def adopt(self, models: tuple[ModelSpec, ...]) -> None:
+        """Serve the models that a controller tells, from now on; what cannot be served here is told, and the old ones hold."""
+        async with self._turn:
+            if models == self.spec.models:
+                return
+            try:
+                reloaded = self._change(await self._fleet.line_up(replace(self.spec, models=models)))
+            except ConfigError as error:
+                self._announce(ReloadRefused(error.told()))
+                return
+        self._announce(reloaded)
 
     async def close(self) -> None:
         """End what is under way, before its change or after it."""

@@ -22,6 +22,7 @@ from toque.app.addresses import take_addresses, taken, url_of
 from toque.app.advice import open_advice
 from toque.app.fleet import OpenFleet, open_fleet
 from toque.app.jobs import open_jobs
+from toque.app.joined import Alone, Joined
 from toque.app.keys import open_accounts, ring_of
 from toque.app.lineup import Announce
 from toque.app.reload import Reloader
@@ -36,6 +37,7 @@ from toque.model.announcement import Draining, Listening
 from toque.model.errors import ConfigError
 from toque.model.messages import DrainOrdered, PressureMeasured
 from toque.model.service_spec import LimitSpec, ServiceSpec
+from toque.model.view import FleetView
 from toque.records.access import AccessLog
 from toque.records.access_line import plain_line
 from toque.records.explain import Explainer
@@ -73,24 +75,27 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
     signals = Signals()
     async with AsyncExitStack() as stack:
         addresses = stack.enter_context(take_addresses(spec))
-        fleet = await stack.enter_async_context(open_fleet(spec, announce))
+        joined = Joined(spec, announce) if spec.cluster.controllers else Alone()
+        stack.push_async_callback(joined.close)
+        found = await joined.find(spec, signals.first)
+        if found is None:
+            return 0
+        spec = found
+        fleet = await stack.enter_async_context(open_fleet(spec, announce, joined.adapt))
         metrics = Metrics()
         accounts = await stack.enter_async_context(open_accounts(fleet))
         gateway = await stack.enter_async_context(_open_gateway(spec, fleet, accounts, metrics, addresses.api))
-        reloader = Reloader(read_anew, fleet, gateway, accounts, metrics, announce)
+        reloader = Reloader(joined.reader(read_anew), fleet, gateway, accounts, metrics, announce)
         stack.push_async_callback(reloader.close)
-        collector = ToqueCollector(metrics, fleet.controller.view)
-        admin = await _open_admin(addresses.admin, reloader, fleet, gateway, collector, stack)
+        joined.begin(fleet.controller, reloader)
+        view = joined.watching(fleet.controller.view)
+        collector = ToqueCollector(metrics, view)
+        admin = await _open_admin(addresses.admin, reloader, fleet, gateway, (collector, view), stack)
         await stack.enter_async_context(open_scraped(addresses.metrics, collector, lambda: not gateway.is_draining))
         await stack.enter_async_context(open_advice(spec.advice, fleet.controller))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
-        watch = PressureWatch(
-            ProcessSensor(lambda: reloader.spec.overload.memory_bytes_max),
-            lambda seen: _feel(seen, fleet.controller, metrics),
-        )
         fleet.controller.obey(gateway.take_stage)
-        stack.push_async_callback(watch.close)
-        watch.open()
+        _watch_pressure(reloader, fleet.controller, metrics, stack)
         async with open_jobs(spec.jobs, state_dir(spec.records.state_dir, os.environ), gateway):
             settle_collector()
             settle_allocator()
@@ -100,6 +105,13 @@ async def _serve(spec: ServiceSpec, announce: Announce, read_anew: Callable[[], 
             first = await signals.first()
         await reloader.close()
         return await _drain(reloader.spec, fleet, gateway, signals, first, announce)
+
+
+def _watch_pressure(reloader: Reloader, controller: Controller, metrics: Metrics, stack: AsyncExitStack) -> None:
+    sensor = ProcessSensor(lambda: reloader.spec.overload.memory_bytes_max)
+    watch = PressureWatch(sensor, lambda seen: _feel(seen, controller, metrics))
+    stack.push_async_callback(watch.close)
+    watch.open()
 
 
 def _feel(seen: PressureMeasured, controller: Controller, metrics: Metrics) -> None:
@@ -170,16 +182,16 @@ async def _open_admin(
     reloader: Reloader,
     fleet: OpenFleet,
     gateway: Gateway,
-    collector: ToqueCollector,
+    seen: tuple[ToqueCollector, Callable[[], FleetView]],
     stack: AsyncExitStack,
 ) -> Server | None:
     if address is None:
         return None
-    controller = fleet.controller
+    collector, view = seen
     explainer = Explainer(fleet.ring.steps, lambda: set(fleet.models), gateway.recent.find)
     sources = AdminSources(
-        view=controller.view,
-        status=controller.status,
+        view=view,
+        status=fleet.controller.status,
         why=explainer.why,
         metrics=lambda: expose(collector),
         reload=reloader.reload,

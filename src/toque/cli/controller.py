@@ -10,8 +10,9 @@ from toque.cli.parser import add_config, add_json
 from toque.cli.progress import Announcer, JsonAnnouncer
 from toque.cli.terminal import Terminal
 from toque.config.pools import read_controller
-from toque.config.read import find_config
+from toque.config.read import find_config, read_config
 from toque.model.errors import ConfigError
+from toque.model.service_spec import ServiceSpec
 
 NEEDED = ("kopf", "lightkube")
 _FLAGS = ("--admin-listen", "--record-journal")
@@ -26,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record-journal", metavar="FILE", help="write every decision to a file that `toque replay` can prove"
     )
+    parser.add_argument(
+        "--standalone",
+        action="store_true",
+        help="without Kubernetes: the models of the settings file, by its driver, and nobody else stands for election",
+    )
     add_json(parser)
 
 
@@ -33,6 +39,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Stand for election, and lead when elected, until told to stop."""
     flags = {flag: text for flag in _FLAGS if (text := getattr(args, flag.strip("-").replace("-", "_"))) is not None}
     path = find_config(args.config, terminal.environment)
+    if args.standalone:
+        return _run_alone(read_config(path, terminal.environment, flags), args, terminal)
     spec = read_controller(path, terminal.environment, flags)
     for package in NEEDED:
         if find_spec(package) is None:
@@ -47,3 +55,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         return control(spec, JsonAnnouncer(terminal))
     with Announcer(spec, terminal) as announce:
         return control(spec, announce)
+
+
+def _run_alone(spec: ServiceSpec, args: argparse.Namespace, terminal: Terminal) -> int:
+    from toque.app.standalone import control_alone  # noqa: PLC0415  # as above
+
+    if args.json:
+        return control_alone(spec, JsonAnnouncer(terminal))
+    with Announcer(spec, terminal) as announce:
+        return control_alone(spec, announce)

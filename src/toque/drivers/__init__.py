@@ -12,6 +12,7 @@ from toque.model.errors import ConfigError
 from toque.ports import Driver
 
 DRIVERS = {
+    "given": "toque.drivers.given:GivenDriver",
     "kubernetes": "toque.drivers.kubernetes:KubernetesDriver",
     "process": "toque.drivers.process:ProcessDriver",
     "static": "toque.drivers.static:StaticDriver",

@@ -24,7 +24,8 @@ class Site:
     `notice` takes what a person should know about this machine. Where replicas are Pods: `kubernetes` says in which cluster,
     `settings` what a replica there reads (TOML), `owner` is the ownerReference of what is made for a model (None: nobody's),
     `outdated` takes the name of a model whose replicas, taken over from a predecessor, are of another version, `may_write` says
-    whether anything may be changed there now.
+    whether anything may be changed there now. Where a controller gives replicas: `given` says where they are, and
+    `mark` what everybody calls one.
     """
 
     report: Report
@@ -40,3 +41,5 @@ class Site:
     may_write: Callable[[], bool] = lambda: True
     outdated: Callable[[str], None] = lambda _: None
     owner: Callable[[ModelSpec], Mapping[str, object] | None] = lambda _: None
+    given: dict[int, Endpoint] = field(default_factory=dict)
+    mark: Callable[[int], str] = lambda _: ""

@@ -28,6 +28,8 @@ class ClusterSpec:
         Setting("The name of this gateway, which no other has at the same time; empty: the machine's, or the Pod's."),
     )
     listen: str = setting("127.0.0.1:7070", Setting("Address and port at which a controller listens for gateways."))
+    lends: bool = False
+    """Whether this is a controller whose slots are lent to gateways."""
     gateways_max: int = setting(
         256,
         Setting("Gateways that a controller serves at once; each costs a connection and a report a second.", minimum=1),

@@ -70,7 +70,8 @@ class Actuator:
         self._driver_of: dict[int, Driver] = {}
         self._staged: Callable[[EnterStage], None] = lambda _: None
         self._decided: Callable[[], None] = lambda: None
-        self._lent: Callable[[ClusterEffect], None] = lambda _: None
+        self._unheard: list[ClusterEffect] = []
+        self._lent: Callable[[ClusterEffect], None] = self._unheard.append
 
     def open(self, drivers: Mapping[str, tuple[Driver, ModelSpec]]) -> None:
         """Learn which driver runs which pool's replicas."""
@@ -85,8 +86,15 @@ class Actuator:
         self._decided = decided
 
     def lend(self, lent: Callable[[ClusterEffect], None]) -> None:
-        """Learn whom to tell of slots that are lent, asked for or given back."""
+        """Learn whom to tell of slots that are lent, asked for or given back; what was wished before is told now."""
         self._lent = lent
+        while self._unheard:
+            lent(self._unheard.pop(0))
+
+    def found(self, pool: str, replica_id: int) -> None:
+        """Somebody else started a replica: its pool's driver knows where it is."""
+        if pool in self._drivers:
+            self._driver_of[replica_id] = self._drivers[pool][0]
 
     def driver_of(self, replica_id: int) -> Driver | None:
         """Return the driver that runs a replica; None for one that is gone."""

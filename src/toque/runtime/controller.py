@@ -11,10 +11,12 @@ from itertools import count
 from math import inf
 
 from toque.core.fleet import Fleet
+from toque.core.given import held_of, loads_of
 from toque.core.routing import ROUTERS, RouterTable
 from toque.core.scaling import POLICIES, PolicyTable
 from toque.core.snapshot import view_fleet
 from toque.model.agent_spec import ModelSpec
+from toque.model.cluster import ClusterEffect, PoolLoad, ReplicaOffered
 from toque.model.endpoint import Endpoint
 from toque.model.messages import (
     Abandoned,
@@ -84,6 +86,18 @@ class Controller:
     def obey(self, staged: Callable[[EnterStage], None]) -> None:
         """Learn whom to tell of a stage of overload: whoever lets connections in."""
         self._actuator.obey(staged)
+
+    def ally(self, lent: Callable[[ClusterEffect], None]) -> None:
+        """Learn whom to tell of slots that are lent, asked for or given back; what was wished before is told now."""
+        self._actuator.lend(lent)
+
+    def held(self) -> Mapping[int, int]:
+        """Slots that were lent to this process, by replica."""
+        return held_of(self._fleet.pools)
+
+    def loads(self, arrivals: Mapping[str, int]) -> Mapping[str, PoolLoad]:
+        """What there is to do in pools of given replicas, since so many people had arrived at each."""
+        return loads_of(self._fleet.pools, arrivals, self.now())
 
     def announce(self, decided: Callable[[], None]) -> None:
         """Learn whom to tell that there is a new decision; the view has it already."""
@@ -174,6 +188,8 @@ class Controller:
                 self._actuator.waiters.pop(event.ticket_id, None)
             case ReplicaFailed() | ReplicaStopped():
                 self._actuator.gone(event.replica_id)
+            case ReplicaOffered():
+                self._actuator.found(event.pool, event.replica_id)
             case _:
                 pass
         for effect in effects:

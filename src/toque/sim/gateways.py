@@ -127,6 +127,8 @@ class World:
             lambda event: self._tell(gateway, event),
             lambda: held_of(fleet.pools),
             lambda arrivals: loads_of(fleet.pools, arrivals, self.clock.now),
+            {},
+            {},
         )
         gateway = self.gateways[name] = _Gateway(name, next(self._numbers), fleet, member)
         who = (name, str(gateway.number))
