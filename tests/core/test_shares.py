@@ -5,7 +5,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toque.core.shares import Need, share_out
+from toque.core.shares import MANY, Need, share_out
 
 
 def need(people: int = 0, batch: int = 0, since: float = inf, held: int = 0) -> Need:
@@ -35,7 +35,7 @@ def test_the_parts_are_all_there_is_and_people_come_first(total: int, told: list
         if people <= total:
             assert part >= need_.people
         else:
-            assert abs(part - total * need_.people / people) < 1
+            assert abs(part - total * need_.people / people) < 1 + (total >= MANY * len(told))
 
 
 def test_nobody_to_share_with_is_no_error() -> None:
@@ -64,3 +64,8 @@ def test_batch_takes_what_people_leave_but_not_the_slot_of_whoever_comes_next() 
 def test_what_nobody_needs_stays_where_it_is_as_far_as_that_is_even() -> None:
     assert share_out(1, [need(held=0), need(held=1)]) == [0, 1]
     assert share_out(3, [need(held=0), need(held=3), need(held=0)]) == [1, 1, 1]
+
+
+def test_where_slots_are_many_a_quiet_gateway_keeps_one_when_all_others_have_too_few() -> None:
+    assert share_out(48, [need(100), need(0), need(1)]) == [46, 1, 1]
+    assert share_out(47, [need(100), need(0), need(0)]) == [47, 0, 0]

@@ -11,6 +11,9 @@ from toque.model.value import value
 NEXT = 1
 """Slots that each gateway has free for whoever comes next, as far as they go: a quiet one serves at once."""
 
+MANY = 16
+"""Slots for each gateway that are so many that one each may be idle: a sixteenth at most, and less wherever people come to all gateways."""
+
 
 @value
 class Need:
@@ -29,11 +32,15 @@ def share_out(total: int, needs: Sequence[Need]) -> list[int]:
     """Divide `total` slots.
 
     1. All get what they need, and what is left evenly. 2. Batch needs more than there is: people, then the next one at each
-    gateway, but with no more than half of what is left, then batch. 3. People do: each gateway by its part of them.
+    gateway, but with no more than half of what is left, then batch. 3. People do: each gateway by its part of them, but where
+    there are many slots each has one, so that none is without while no controller is there to ask.
     """
     if sum(need.people + need.batch for need in needs) <= total:  # 1
         return _evenly(total, [need.people + need.batch for need in needs], needs)
-    parts = _in_proportion(total, [need.people for need in needs], needs)  # 3
+    is_crowded = sum(need.people for need in needs) > total  # 3
+    first = 1 if is_crowded and total >= MANY * len(needs) else 0
+    people = _in_proportion(total - first * len(needs), [max(0, need.people - first) for need in needs], needs)
+    parts = [part + first for part in people]
     left = total - sum(parts)
     for index in _keenest(needs, parts)[: left - left // 2]:  # 2
         parts[index] += NEXT
