@@ -40,8 +40,9 @@ def run(replicas: int, slots: int, load: float, weights: tuple[float, ...]) -> s
     for felt in world.felt.values():
         total.merge(felt.queue_wait)
     quiet = max(felt.queue_wait.quantile(0.99) for felt in world.felt.values())
+    words = sum(gateway.link.words for gateway in world.gateways.values())
     waits = f"{total.quantile(0.5):.2f} | {total.quantile(0.99):.2f} | {quiet:.2f} | {total.mean_s:.3f}"
-    return f"{waits} | {world.utilization:.0%} | {world.words / SECONDS / len(names):.1f}"
+    return f"{waits} | {world.utilization:.0%} | {words / SECONDS / len(names):.1f}"
 
 
 def main() -> None:

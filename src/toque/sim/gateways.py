@@ -171,11 +171,6 @@ class World:
         self._replicas.close()
 
     @property
-    def words(self) -> int:
-        """What gateways that live and whoever leads have said to each other."""
-        return sum(gateway.link.words for gateway in self.gateways.values())
-
-    @property
     def utilization(self) -> float:
         """Busy share of the slots of ready replicas."""
         paid_s = self._replicas.paid_s * self.play.pool.slots
