@@ -29,7 +29,7 @@ limits = {{ {limits} }}
 termination_grace_s = 5
 """
 WARM = "minimum_warm = 1, maximum = 1"
-QUICK = "ttft_s = 0.02, tokens = 5"
+QUICK = "ttft_s = 0.05, tokens = 5"
 
 
 def settings(
