@@ -100,6 +100,8 @@ def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(ta
     until(lambda: len(controllers(target)) == 2, 60)
     until(lambda: len(leaders(target)) == 1)
     assert target.place.api.get("poddisruptionbudgets", "toque-chat")["spec"]["maxUnavailable"] == 1
+    until(lambda: len(target.gateways()) == 2, 60)
+    assert target.ask()[0] == 200
     target.install(controller__annotations={"example.com/note": "newer"}, controller__keda=True, gateway__podsMax=4)
     assert target.place.api.get("horizontalpodautoscalers", "toque-gateway")["spec"]["maxReplicas"] == 4
     until(lambda: [noted(pod) for pod in controllers(target)] == ["newer", "newer"], 90)

@@ -6,14 +6,16 @@ Law: it begins with all pools there are, so that replicas of a predecessor find 
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from toque.app.fleet import OpenFleet, open_fleet
+from toque.app.hosting import lending, open_hosting
 from toque.app.lineup import Announce
 from toque.app.reconciler import Reconciler, vet
 from toque.drivers.site import Site
-from toque.kube.connection import open_client
+from toque.kube.connection import Client, open_client
+from toque.kube.gateway_pods import PodCensus
 from toque.kube.model_pools import ModelPools, owner_of
 from toque.kube.trouble import TROUBLE, Backoff, explain, is_gone
 from toque.model.agent_spec import ModelSpec
@@ -148,7 +150,7 @@ class Reign:
 
     async def _reign(self) -> None:
         spec = self._spec
-        roll = Roll(spec, vet)
+        roll = Roll(lending(spec), vet)
         async with AsyncExitStack() as stack:
             client = open_client(spec.kubernetes, os.environ, self.may_write)
             stack.push_async_callback(client.close)
@@ -157,6 +159,7 @@ class Reign:
             stack.push_async_callback(informer.close)
             roll.call(await self._all(pools))
             fleet = await stack.enter_async_context(self._open_fleet(roll))
+            await stack.enter_async_context(self._open_hosting(fleet, client))
             stack.callback(informer.stop)
             reconciler = Reconciler(roll, fleet, pools, self._announce)
             steps = lambda: fleet.controller.steps  # noqa: E731
@@ -170,6 +173,11 @@ class Reign:
                 self.trouble = ""
                 self._backoff.reset()
                 self._announce(Turned(is_leading=True))
+
+    def _open_hosting(self, fleet: OpenFleet, client: Client) -> AbstractAsyncContextManager[object]:
+        """Take gateways in while we lead, where there is a token to know them by."""
+        census = PodCensus(client, self._spec.kubernetes.fleet)
+        return open_hosting(fleet, self._spec.cluster, census, self.election.name)
 
     @asynccontextmanager
     async def _open_fleet(self, roll: Roll) -> AsyncGenerator[OpenFleet]:

@@ -177,7 +177,8 @@ class Announcer:
         self._bars.say(self._paint(f"listening: {url}", "bold"))
         if admin_url:
             self._bars.say(f"admin: {admin_url} (toque ps, toque why, /metrics)")
-        self._bars.say(f"try: {curl_line(self._spec, url)}")
+        if self._spec.models:  # those of a controller are not in the settings
+            self._bars.say(f"try: {curl_line(self._spec, url)}")
 
     def _paint(self, text: str, style: str) -> str:
         return self._terminal.paint(text, style, self._terminal.err)

@@ -57,6 +57,15 @@ def fleet_labels(fleet: str) -> Mapping[str, str]:
     }
 
 
+def gateway_labels(fleet: str) -> Mapping[str, str]:
+    """Return the labels that a fleet's gateways are found by, where they are Pods."""
+    return {
+        "app.kubernetes.io/name": "toque",
+        "app.kubernetes.io/component": "gateway",
+        FLEET_LABEL: safe_name(fleet),
+    }
+
+
 def pool_labels(fleet: str, pool: str) -> Mapping[str, str]:
     """Return the labels of everything that one model of a fleet has."""
     return {**fleet_labels(fleet), POOL_LABEL: safe_name(pool)}
