@@ -1,5 +1,6 @@
 """toque installed in a real cluster: by kubectl and by helm, twice, anew, back, and away again."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from tests.cluster.place import TOQUE, Place
 from tests.cluster.served import condition, names, pods
 from tests.service import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount what Pods of toque's own have"),
+]
 NEWER = TOQUE.replace(":1", ":2")
 
 

@@ -88,6 +88,7 @@ def test_a_pod_sees_its_volumes_and_the_api_server_as_its_account(place: Place) 
     assert not Path("/etc/of-a-test/word").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_a_pod_finds_the_pods_of_a_service_by_its_name(place: Place) -> None:
     place.machines.images |= {"server": SERVER, "asker": Image((sys.executable, "-u", "-c", ASKS))}
     place.api.create(
