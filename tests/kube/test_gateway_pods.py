@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import lightkube
-from lightkube.models.core_v1 import PodStatus
+import pytest
+from lightkube.models.core_v1 import PodSpec, PodStatus
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Pod
 
@@ -65,3 +66,17 @@ async def test_calm_costs_no_calls() -> None:
     for _ in range(5):
         await server.census.dead({})
     assert server.looks == 1
+
+
+async def test_a_pod_that_no_machine_has_room_for_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing ever ran in it: waiting for its word, a new leader would never lend."""
+    server = Server(a="Running", b="Pending")
+    seen = [pod async for pod in server.list(Pod, server.census._labels)]
+    seen[0].spec, seen[1].spec = PodSpec(containers=[], nodeName="one"), PodSpec(containers=[])
+
+    async def pods(*_: Any, **__: Any) -> AsyncIterator[Pod]:
+        for pod in seen:
+            yield pod
+
+    monkeypatch.setattr(server, "list", pods)
+    assert await server.census.expected() == {"a": ""}

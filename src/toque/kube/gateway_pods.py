@@ -49,6 +49,13 @@ class PodCensus:
 
     async def _living(self) -> set[str]:
         pods = [pod async for pod in self._client.list(Pod, labels=self._labels, chunk_size=CHUNK)]
-        living = {name_of(pod) for pod in pods if pod.status is None or pod.status.phase not in ENDED}
+        living = {name_of(pod) for pod in pods if not _is_nobody(pod)}
         self._known |= living
         return living
+
+
+def _is_nobody(pod: Pod) -> bool:
+    """Whether nothing can run in a Pod: 1. it has ended; 2. no machine was found for it, so nothing ever did."""
+    if pod.status is not None and pod.status.phase in ENDED:  # 1
+        return True
+    return pod.spec is not None and pod.spec.nodeName is None  # 2
