@@ -198,13 +198,6 @@ class Host:
                 self._prospects[pool] = reason
             self._shout(Prospect(pool, reason))
 
-    def disown(self) -> None:
-        """Whatever gateways hold of replicas that did not turn up: tell them that these are gone."""
-        for name, guest in self.guests.items():
-            for mark in guest.claims:
-                self._say(name, Gone(mark))
-            guest.claims.clear()
-
     def _offer(self, pool: str, replica_id: int) -> None:
         offer = self._describe(pool, replica_id)
         if offer is None:

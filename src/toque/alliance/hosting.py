@@ -7,7 +7,8 @@ settings allow.
 import asyncio
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,19 +17,22 @@ from toque.alliance.channel import BEAT_S, Channel, is_proof, prove
 from toque.alliance.host import Host
 from toque.alliance.words import VERSION, Challenge, FromGateway, Hello, Refusal
 from toque.model.agent_spec import ModelSpec, Secret
+from toque.model.ticket import RefusalReason
 
 HELLO_S = 5.0
 """A gateway says hello within this."""
 LOOK_S = 1.0
 """Between two looks at whether silent gateways are dead."""
 NONCE_BYTES = 16
+Foresee: TypeAlias = Callable[[], Mapping[str, RefusalReason | None]]
 _decoder = msgspec.msgpack.Decoder(FromGateway)
 
 
 class Hosting:
-    """Serves one host on a bound socket."""
+    """Serves one host on a bound socket. `foresee` says of each pool why no replica is expected (None: one is, or is there)."""
 
-    def __init__(self, host: Host, census: Census, token: Secret, gateways_max: int) -> None:
+    def __init__(self, host: Host, census: Census, token: Secret, gateways_max: int, foresee: Foresee) -> None:
+        self._foresee = foresee
         self._host = host
         self._census = census
         self._token = token
@@ -108,12 +112,14 @@ class Hosting:
         return self._host.objection(hello)  # 4
 
     async def _look(self) -> None:
-        """Bury silent gateways that are proven dead."""
+        """Bury silent gateways that are proven dead, and tell all others what is to be expected."""
         never = asyncio.Event()
         while True:
             for name in await self._census.dead(self._host.silent()):
                 self._host.bury(name)
             self._note()
+            for pool, reason in self._foresee().items():
+                self._host.foresee(pool, reason)
             try:
                 async with asyncio.timeout(LOOK_S):
                     await never.wait()

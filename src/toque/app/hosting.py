@@ -5,7 +5,7 @@ opened is not lost.
 """
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -22,6 +22,8 @@ from toque.model.cluster import ClusterEffect, ToGateways
 from toque.model.cluster_spec import ClusterSpec
 from toque.model.endpoint import Endpoint
 from toque.model.service_spec import ServiceSpec
+from toque.model.ticket import RefusalReason
+from toque.model.view import FleetView
 
 MARK_DIGITS = 16
 
@@ -58,7 +60,7 @@ async def open_hosting(
 
     with take(cluster.listen, "cluster.listen") as address:
         host = Host(name, controller.post, describe, await census.expected())
-        hosting = Hosting(host, census, token, cluster.gateways_max)
+        hosting = Hosting(host, census, token, cluster.gateways_max, lambda: _prospects(controller.view()))
         host.serve(fleet.models.values())
         fleet.follow(told)
         controller.ally(carry_out)
@@ -68,6 +70,13 @@ async def open_hosting(
             yield host
         finally:
             await hosting.close()
+
+
+def _prospects(view: FleetView) -> Mapping[str, RefusalReason | None]:
+    """Say which pools nobody should wait for."""
+    return {
+        pool.name: RefusalReason.NO_HEALTHY_REPLICA if pool.condition == "crash_loop" else None for pool in view.pools
+    }
 
 
 def _offer(pool: str, endpoint: Endpoint, name: str) -> Offer:

@@ -1,0 +1,1 @@
+"""Tests of the alliance of gateways and their controller."""
