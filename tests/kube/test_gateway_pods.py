@@ -35,7 +35,7 @@ class Server:
 
 
 async def test_those_whose_pods_are_there_may_hold_slots() -> None:
-    assert await Server(a="Running", b="Pending", c="Failed").census.expected() == {"a": ""}
+    assert await Server(a="Running", b="Pending", c="Failed").census.expected() == {"a": "", "b": ""}
 
 
 async def test_a_silent_gateway_is_dead_when_its_pod_is_gone_or_has_ended() -> None:
