@@ -40,7 +40,7 @@ def test_a_successor_with_other_settings_replaces_what_it_finds(tmp_path: Path, 
     with served(tmp_path, settings(place, image="registry.test/toque:2")) as service:
         assert service.ask()[0] == 200
         until(lambda: not before & names(place.api.list("pods")))
-        assert len(place.api.list("deployments")) == 1
+        until(lambda: sum(each["spec"]["replicas"] for each in place.api.list("deployments")) == 1)
 
 
 def test_a_number_set_by_hand_is_set_back(tmp_path: Path, place: Place) -> None:
