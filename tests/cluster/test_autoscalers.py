@@ -119,8 +119,7 @@ def test_an_hpa_scales_a_model_pool_by_toques_own_decision_and_nobody_fights(tmp
         here.kubectl("patch", "mp", "chat", "--type=merge", "-p", '{"spec":{"scaling":{"target":2}}}')
         until(lambda: _target(place) == 2)
         here.ready(2)
-        status = autoscaler(place.api, "chat")
-        assert (status["currentReplicas"], status["desiredReplicas"]) == (2, 2)
+        until(lambda: _numbers(place) == (2, 2))
         assert controller.pool()["target"] == 2
         here.apply(pool(warm=1, maximum=5, scaling={**wants, "target": 5}))
         until(lambda: _target(place) == 4)
@@ -134,6 +133,12 @@ def test_an_hpa_scales_a_model_pool_by_toques_own_decision_and_nobody_fights(tmp
 def _condition(place: Place, kind: str) -> tuple[str, str]:
     conditions = autoscaler(place.api, "chat").get("conditions") or []
     return next(((each["status"], each["reason"]) for each in conditions if each["type"] == kind), ("", ""))
+
+
+def _numbers(place: Place) -> tuple[int, int]:
+    """How many there are and shall be, as the HPA saw them when it last looked."""
+    status = autoscaler(place.api, "chat")
+    return status["currentReplicas"], status["desiredReplicas"]
 
 
 def _target(place: Place) -> int:
