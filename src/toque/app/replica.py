@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
-from toque.agents.embedded import EMBEDDED_NAME, find_or_fetch
+from toque.agents.embedded import EMBEDDED_NAME, find, find_or_fetch
 from toque.agents.fetch import fetch
 from toque.app.lineup import kind_of
 from toque.app.machine import measure_machine
@@ -19,7 +19,7 @@ from toque.app.state import state_dir
 from toque.model.agent_spec import ModelSpec, Secret
 from toque.model.errors import ConfigError
 from toque.model.service_spec import ServiceSpec
-from toque.ports import CHILD_LISTEN, CHILD_METRICS, Launch
+from toque.ports import CHILD_LISTEN, CHILD_METRICS, MODELS_DIR, Launch
 
 _HARMLESS = (
     "PATH",
@@ -69,16 +69,19 @@ def become_replica(spec: ServiceSpec, alone: Alone, environment: Mapping[str, st
 
 
 def find_model(spec: ServiceSpec, name: str, environment: Mapping[str, str]) -> ModelSpec:
-    """Return the model of that name, the embedded one as a file. Raises `ConfigError` where there is none."""
+    """Return the model of that name, the embedded one as a file: its image's, else fetched. Raises `ConfigError` where there is none."""
     model = next((model for model in spec.models if model.pool.name == name), None)
     if model is None:
         known = ", ".join(model.pool.name for model in spec.models)
         raise ConfigError(f"There is no model {name!r} in the settings.", fix=f"There are: {known}")
     if model.agent.source != EMBEDDED_NAME:
         return model
-    home = state_dir(spec.records.state_dir, environment)
-    path = asyncio.run(find_or_fetch(home / "models", lambda _: None))
+    path = find(Path(MODELS_DIR)) or _fetched(state_dir(spec.records.state_dir, environment))
     return replace(model, agent=replace(model.agent, source=str(path)))
+
+
+def _fetched(home: Path) -> Path:
+    return asyncio.run(find_or_fetch(home / "models", lambda _: None))
 
 
 def _alone(model: ModelSpec) -> ModelSpec:
