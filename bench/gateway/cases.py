@@ -17,7 +17,8 @@ class Case:
     """One kind of load.
 
     `pace_us` is the time between two chunks of a stream; 0: as fast as they are taken. `is_new`: each request has an id of
-    its own, so that no two heads are equal; else a connection sends the same head again, as client libraries do.
+    its own, so that no two heads are equal; else a connection sends the same head again, as client libraries do. Over `spread_s`
+    the connections begin, evenly; 0: all at once, so that streams of one length end and begin together ever after.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     pace_us: int = 0
     body_bytes: int = 0
     is_new: bool = False
+    spread_s: float = 0.0
 
     @property
     def unit(self) -> str:
@@ -59,6 +61,7 @@ CASES = (
     Case("streams, 32", 32, streams=True),
     Case("streams, 256", 256, streams=True),
     Case("streams at 5 ms, 256", 256, streams=True, pace_us=5000),
+    Case("streams at 5 ms, 256, spread", 256, streams=True, pace_us=5000, spread_s=0.32),
     Case("streams at 20 ms, 1024", 1024, streams=True, pace_us=20_000),
 )
 QUICK = (CASES[0], CASES[1], CASES[5])

@@ -74,7 +74,7 @@ class Rig:
         """Run one case against a port; `measuring` is called when its warm-up is over. Raises `RigError`."""
         request = self._folder / "request"
         request.write_bytes(case.request())
-        order = f"{port} {case.connections} {warm_s} {measured_s} {request}\n"
+        order = f"{port} {case.connections} {case.spread_s} {warm_s} {measured_s} {request}\n"
         writer = cast(IO[bytes], self._process.stdin)
         writer.write(order.encode())
         writer.flush()

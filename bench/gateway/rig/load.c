@@ -190,6 +190,15 @@ static void print_figures(double seconds)
     fflush(stdout);
 }
 
+/* Connect those whose time has come, evenly over `spread_s`, and return how many there are. */
+static int connect_due(client *clients, int connected, uint64_t since_ns)
+{
+    double due = order->spread_s > 0 ? (double)(now_ns() - since_ns) / 1e9 / order->spread_s : 1;
+    for (; connected < order->connections && connected <= due * order->connections; connected++)
+        connect_client(&clients[connected]);
+    return connected;
+}
+
 void load_run(const load_order *what, void (*turn)(void), void (*measuring)(void))
 {
     struct epoll_event events[EVENTS_MAX];
@@ -198,12 +207,13 @@ void load_run(const load_order *what, void (*turn)(void), void (*measuring)(void
     is_measuring = false;
     poller = epoll_create1(0);
     client *clients = calloc((size_t)order->connections, sizeof *clients);
-    for (int i = 0; i < order->connections; i++)
-        connect_client(&clients[i]);
-    uint64_t begins = now_ns() + (uint64_t)(order->warm_s * 1e9);
+    int connected = 0;
+    uint64_t now = now_ns(), began = now;
+    uint64_t begins = began + (uint64_t)(order->warm_s * 1e9);
     uint64_t ends = begins + (uint64_t)(order->measured_s * 1e9);
-    uint64_t now = now_ns();
     while (now < ends && found->errors < ERRORS_MAX) {
+        if (connected < order->connections)
+            connected = connect_due(clients, connected, began);
         turn();
         int count = epoll_wait(poller, events, EVENTS_MAX, 0);
         for (int i = 0; i < count; i++)
@@ -216,7 +226,7 @@ void load_run(const load_order *what, void (*turn)(void), void (*measuring)(void
         }
     }
     print_figures(is_measuring ? (double)(now - begins) / 1e9 : 0);
-    for (int i = 0; i < order->connections; i++)
+    for (int i = 0; i < connected; i++)
         close(clients[i].fd);
     close(poller);
     free(clients);

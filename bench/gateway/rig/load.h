@@ -11,7 +11,7 @@ enum { STAMP_DIGITS = 12 };
 typedef struct {
     int port;
     int connections;
-    double warm_s, measured_s;
+    double spread_s, warm_s, measured_s; /* the connections are opened evenly over the first */
     char *request; /* head and body */
     size_t request_length;
 } load_order;

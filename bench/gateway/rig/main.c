@@ -2,7 +2,7 @@
  *
  * usage: peer COUNT
  * Prints the COUNT ports of the mock as one line of JSON. Then each line on standard input,
- * PORT CONNECTIONS WARM_S MEASURED_S REQUEST_FILE, runs one load: it prints {"measuring":true} when the warm-up is over,
+ * PORT CONNECTIONS SPREAD_S WARM_S MEASURED_S REQUEST_FILE, runs one load: it prints {"measuring":true} when the warm-up is over,
  * and the figures at the end. The end of the input ends the program.
  */
 #include <poll.h>
@@ -27,7 +27,8 @@ static int run_order(const char *line)
 {
     char path[1024];
     load_order order = {.request = request};
-    if (sscanf(line, "%d %d %lf %lf %1023s", &order.port, &order.connections, &order.warm_s, &order.measured_s, path) != 5)
+    if (sscanf(line, "%d %d %lf %lf %lf %1023s", &order.port, &order.connections, &order.spread_s, &order.warm_s,
+               &order.measured_s, path) != 6)
         return -1;
     FILE *file = fopen(path, "rb");
     if (file == NULL)
