@@ -18,4 +18,4 @@ def test_settings_name_every_agent_and_class_and_no_other() -> None:
 
 
 def test_settings_name_drivers_that_start_replicas() -> None:
-    assert _choices("driver") == set(DRIVERS) - {"static"}
+    assert _choices("driver") == set(DRIVERS) - {"static", "given"}, "those start nothing"
