@@ -62,6 +62,18 @@ def test_a_canary_that_fails_too_many_is_tried_no_more_until_the_settings_change
     assert tried(story, 5, 6) == [6]
 
 
+def test_another_version_of_the_canary_is_tried_anew_whatever_the_former_one_did() -> None:
+    story = warm(chat(share=1.0), NEXT)
+    for number in (1, 2):
+        story.at(float(number), arrival(number))
+        story.at(number + 0.5, Failed(number, FailureKind.ERROR))
+    assert told(story).startswith("the trial of next is over")
+    story.at(4.0, SpecChanged(FleetSpec((chat(share=1.0), NEXT), ROOMY), renewed=("chat",)))
+    assert told(story).startswith("the trial of next is over"), "it is the same canary"
+    story.at(5.0, SpecChanged(FleetSpec((chat(share=1.0), NEXT), ROOMY), renewed=("next",)))
+    assert told(story) == "next is tried with 100% of the requests: 0 answered, 0 failed"
+
+
 def test_a_canary_that_may_fail_some_goes_on_and_one_whose_client_left_says_nothing() -> None:
     story = warm(chat(share=1.0), NEXT)
     assert tried(story, 1, 2, 3) == [1, 2, 3]

@@ -229,6 +229,7 @@ class Fleet:
             pool = self._open(spec, now)
         elif is_renewed:  # 2
             self._doors[spec.name] = pool
+            self.trials.forget(spec.name)
             self._revise(pool, spec, now, out)
             pool.supply.renew(now, out)
         elif spec != pool.spec:  # 3

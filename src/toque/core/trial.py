@@ -67,6 +67,11 @@ class Trials:
         """Say how the trial of a model goes; empty where there is none."""
         return self._trial(pool).told if pool.spec.canary.model else ""
 
+    def forget(self, canary: str) -> None:
+        """Try a model anew, for it is another one now: what its former version answered or failed says nothing of it."""
+        for name in [name for name, trial in self._trials.items() if trial.spec.model == canary]:
+            del self._trials[name]
+
     def lead(self, pool: Pool, ticket: Ticket, out: list[Effect]) -> tuple[Pool, Ticket]:
         """Return where a newcomer goes: 1. there is no trial, or it is over; 2. nothing is free there; 3. it is not its turn; 4. to the canary."""
         if not pool.spec.canary.model:  # 1
