@@ -108,6 +108,29 @@ def container(folder: Path) -> Iterator[Replica]:
         process.communicate(timeout=30)
 
 
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Run a registry that keeps its images in the folder; yield where it listens."""
+    folder.mkdir()
+    host = f"127.0.0.1:{free_port()}"
+    settings = folder / "registry.yml"
+    settings.write_text(
+        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/kept\nhttp:\n  addr: {host}\n"
+    )
+    process = subprocess.Popen(
+        [shutil.which("docker-registry") or "", "serve", str(settings)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_until_healthy(f"http://{host}/v2/", process)
+        yield host
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
 def wait_until_healthy(url: str, process: "subprocess.Popen[bytes]") -> None:
     """Return once it answers; say what it wrote when it ends instead."""
     until = time.monotonic() + READY_S

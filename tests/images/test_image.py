@@ -1,16 +1,13 @@
 """A model's image is the same from the same inputs, holds what it says and no more, and can be pushed to any registry."""
 
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.images.building import LIMITS, TOOLS, Image, build, free_port, need, place, podman, wait_until_healthy
+from tests.images.building import LIMITS, TOOLS, Image, build, need, place, podman, registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -73,25 +70,3 @@ def test_toque_itself_is_an_image_too_and_any_registry_takes_it() -> None:
             check=False,
         )
         assert told.stdout == "all of it\n", told.stderr
-
-
-@contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    folder.mkdir()
-    host = f"127.0.0.1:{free_port()}"
-    settings = folder / "registry.yml"
-    settings.write_text(
-        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/kept\nhttp:\n  addr: {host}\n"
-    )
-    process = subprocess.Popen(
-        [shutil.which("docker-registry") or "", "serve", str(settings)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        wait_until_healthy(f"http://{host}/v2/", process)
-        yield host
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
