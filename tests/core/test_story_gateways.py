@@ -107,6 +107,24 @@ def test_a_slot_in_use_comes_back_when_its_request_has_ended() -> None:
     assert lone in league.sides["b"].in_flight
 
 
+def test_one_slot_that_comes_back_goes_to_one_of_two_who_lack_one() -> None:
+    league = League(chat(slots=4, replicas=1), "a", "b", "c")
+    busy = [league.arrive("a") for _ in range(4)]
+    league.flow()
+    assert league.share() == [4, 0, 0]
+    first = league.arrive("b")
+    league.now += 0.1
+    second = league.arrive("c")
+    league.flow()
+    league.finish("a", busy[0])
+    league.flow()
+    assert first in league.sides["b"].in_flight
+    assert second not in league.sides["c"].in_flight
+    league.finish("a", busy[1])
+    league.flow()
+    assert second in league.sides["c"].in_flight
+
+
 def test_batch_of_one_gateway_leaves_a_slot_to_the_people_of_another() -> None:
     league = League(chat(), "a", "b")
     for _ in range(20):

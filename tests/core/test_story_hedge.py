@@ -68,6 +68,15 @@ def test_the_first_answer_of_the_first_replica_counts_too() -> None:
     assert in_flight(story) == [0, 0]
 
 
+def test_a_long_answer_says_nothing_of_how_long_short_ones_take() -> None:
+    story = warm(chat(after_s=0.0))
+    for number in range(1, 31):
+        story.at(float(number), short(number, tokens=100_000))
+        story.at(number + 0.5, answered(number))
+    story.at(40.0, short(31))
+    assert hedges(story.until(60.0)) == []
+
+
 def test_a_client_that_leaves_frees_both_slots() -> None:
     story = hedged()
     story.at(2.5, Abandoned(1))
