@@ -91,8 +91,9 @@ def test_a_stream_that_has_begun_outlives_the_eviction_of_its_pod(tmp_path: Path
 
 
 def test_a_machine_that_is_silent_loses_its_pods_and_no_answer(tmp_path: Path, place: Place) -> None:
-    """Its power is gone: connections to it hang or are refused, and the cluster finds out late."""
-    with served(tmp_path, settings(place, THREE), is_ready=False) as service:
+    """Its power is gone: connections to it hang or are refused, and the cluster finds out late. Two of three replicas may be there."""
+    twice = settings(place, THREE) + "[models.chat.retry]\nattempts_max = 2\n"
+    with served(tmp_path, twice, is_ready=False) as service:
         service.ready(3)
         machine = pods(place)[0]["spec"]["nodeName"]
         try:

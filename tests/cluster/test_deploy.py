@@ -52,7 +52,7 @@ def test_a_single_pod_serves_with_the_rights_it_is_given_and_leaves_its_replicas
     target.write()
     target.apply()
     assert target.ask()[0] == 200
-    (replica,) = target.replicas()
+    (replica,) = until(target.replicas)
     budget = target.place.api.get("poddisruptionbudgets", "toque-chat")
     assert budget["spec"]["maxUnavailable"] == 1
 
