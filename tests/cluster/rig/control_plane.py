@@ -6,6 +6,7 @@ Law: RBAC is on, and nobody but the administrator has rights that were not given
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ Flags: TypeAlias = Mapping[str, str | None]
 ADMIN = "admin"
 API_SERVER, CONTROLLERS, SCHEDULER = "kube-apiserver", "kube-controller-manager", "kube-scheduler"
 START_S = 60.0
+PORTS = range(20_000, 32_000)
 _KUBECONFIG = """\
 apiVersion: v1
 kind: Config
@@ -245,8 +247,10 @@ def _joined(ours: Mapping[str, str], given: Flags | None) -> Mapping[str, str]:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listening.getsockname()[1] for listening in sockets]
-    for listening in sockets:
-        listening.close()
-    return ports
+    """Return ports that are free, below those that a system hands out itself: else some connection takes one before we listen."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.add(port)
+    return list(ports)
