@@ -129,7 +129,7 @@ def test_kubectl_scale_is_obeyed_and_zero_gives_the_decision_back(here: Controll
         here.ready(1)
         here.kubectl("scale", "mp", "chat", "--replicas=3")
         here.ready(3)
-        assert here.status()["reason"].startswith("replicas.target is set to 3")
+        until(lambda: here.status()["reason"].startswith("replicas.target is set to 3"))  # told by the next decision
         scale = here.place.api.get("modelpools", "chat", "scale")
         assert scale["status"]["replicas"] == 3
         found = here.place.api.list("pods", labels=scale["status"]["selector"])
