@@ -21,6 +21,8 @@ _TROUBLES: Mapping[str, str] = {
     "restarting": "Restarting",
 }
 """Condition of a pool -> why it is degraded, in one word."""
+AS_BEFORE, LEAST = "as many as before", "the least that is kept warm"
+"""Reasons until a decision has one: that one is told, though no number changes."""
 INVALID, REFUSED = "InvalidSpec", "LastGoodSpec"
 """Nothing of what it says could ever be served; it goes by what was good last."""
 
@@ -68,7 +70,7 @@ def _essence(status: Manifest) -> object:
         (each["message"] for each in status.get("conditions") or [] if each["reason"] in (INVALID, REFUSED)), ""
     )
     numbers = [status.get(name) for name in ("observedGeneration", "replicas", "ready", "desired", "selector")]
-    return numbers, conditions, complaint
+    return numbers, conditions, complaint, status.get("reason") in (AS_BEFORE, LEAST)
 
 
 def _ready(pool: PoolView) -> int:
@@ -81,7 +83,7 @@ def _why_so_many(pool: PoolView) -> str:
         return "it is being deleted"
     decision = pool.decision
     if decision is None or decision.allowed.replicas != pool.wanted:  # 3
-        return "as many as before" if pool.wanted > pool.minimum_warm else "the least that is kept warm"
+        return AS_BEFORE if pool.wanted > pool.minimum_warm else LEAST
     wanted, allowed = decision.desired, decision.allowed
     if wanted.replicas == allowed.replicas:
         return wanted.reason
