@@ -10,29 +10,26 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import uvloop
 
-from toque.app.addresses import OFF, take, taken, url_of
+from toque.app.addresses import OFF, take, url_of
+from toque.app.admin_door import no_reload, open_admin
 from toque.app.advice import open_advice
 from toque.app.lineup import Announce
 from toque.app.reign import Reign
 from toque.app.scraped import expose, open_scraped
 from toque.app.signals import Signals
-from toque.gateway.admin import AdminSources, admin_app
+from toque.gateway.admin import AdminSources
 from toque.kube.connection import open_client
 from toque.kube.leader import pin
 from toque.kube.lease import LeaseRecord
-from toque.model.announcement import Reloaded, StandsReady
-from toque.model.errors import ConfigError
-from toque.model.service_spec import LimitSpec, ServiceSpec
+from toque.model.announcement import StandsReady
+from toque.model.service_spec import ServiceSpec
 from toque.operator.badge import Badge
 from toque.operator.candidate import Candidate
 from toque.records.exposition import ControllerCollector
-from toque.wire.asgi import AsgiHandler
-from toque.wire.server import serve as listen
 
 NAME_BYTES = 4
 """Of chance in a controller's name: a container that is started again in the same Pod is another candidate."""
@@ -84,29 +81,3 @@ async def _control(spec: ServiceSpec, announce: Announce) -> int:
         announce(StandsReady(name, url_of(spec.admin_listen, port) if port else ""))
         told = await signals.first()
         return 0 if told == signal.SIGTERM else 128 + told
-
-
-@asynccontextmanager
-async def open_admin(address: socket.socket | None, spec: ServiceSpec, sources: AdminSources) -> AsyncGenerator[int]:
-    """Listen for `toque ps` and `toque why`; yields the port, 0 where nobody shall."""
-    if address is None:
-        yield 0
-        return
-    handler = AsgiHandler(admin_app(sources))
-    try:
-        server = await listen(address, handler, LimitSpec())
-    except OSError as error:
-        raise taken(spec.admin_listen, "admin_listen", error) from error
-    try:
-        yield server.port
-    finally:
-        await server.close()
-        await handler.close()
-
-
-async def no_reload(_: bool) -> Reloaded:  # noqa: FBT001 - the shape that the admin listener calls
-    """Say no. Raises `ConfigError`."""
-    raise ConfigError(
-        "A controller reads its models from ModelPools as they change; its own settings it reads when it starts.",
-        fix="Change a ModelPool, or restart the controller: its replicas go on.",
-    )

@@ -13,7 +13,7 @@ import uvloop
 
 from toque.alliance.census import LocalCensus
 from toque.app.addresses import OFF, take, url_of
-from toque.app.controller import no_reload, open_admin
+from toque.app.admin_door import no_reload, open_admin
 from toque.app.fleet import open_fleet
 from toque.app.hosting import lending, open_hosting
 from toque.app.lineup import Announce
