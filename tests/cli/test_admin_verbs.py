@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -71,8 +73,14 @@ async def _reload(is_dry_run: bool) -> Reloaded:
 @pytest.fixture
 async def admin() -> AsyncIterator[Mapping[str, str]]:
     """An environment that points at an admin listener."""
+    async with _listening(_FLEET) as environment:
+        yield environment
+
+
+@asynccontextmanager
+async def _listening(fleet: FleetView) -> AsyncIterator[Mapping[str, str]]:
     sources = AdminSources(
-        lambda: _FLEET, lambda one: _STATUS[one], _explain().why, lambda: (b"", "text/plain"), _reload
+        lambda: fleet, lambda one: _STATUS[one], _explain().why, lambda: (b"", "text/plain"), _reload
     )
     handler = AsgiHandler(admin_app(sources))
     server = await serve(("127.0.0.1", 0), handler, LimitSpec())
@@ -154,6 +162,12 @@ async def test_why_tells_a_pool_s_decisions_with_what_was_seen_and_why(admin: Ma
 async def test_why_takes_pools_with_a_slash_and_says_when_nothing_was_decided(admin: Mapping[str, str]) -> None:
     _, screen = await _run(admin, "why", "org/cold")
     assert "no scaling decision is remembered" in screen.shown
+
+
+async def test_why_at_a_gateway_says_who_scales_instead() -> None:
+    async with _listening(replace(_FLEET, leader="slots come from vm, which scales")) as gateway:
+        _, screen = await _run(gateway, "why", "org/cold")
+        assert "slots come from vm, which scales" in screen.shown
 
 
 async def test_why_of_what_is_forgotten_fails_and_says_what_to_ask(admin: Mapping[str, str]) -> None:

@@ -34,8 +34,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     elif told["kind"] == "request":
         _show_request(told, terminal)
     else:
-        now = cast(float, service.get("/admin/v1/pools")["now"])
-        _show_pool(told, now, terminal)
+        _show_pool(told, service.get("/admin/v1/pools"), terminal)
     return Exit.DONE
 
 
@@ -46,11 +45,13 @@ def _show_request(told: _Json, terminal: Terminal) -> None:
         terminal.show(line)
 
 
-def _show_pool(told: _Json, now: float, terminal: Terminal) -> None:
+def _show_pool(told: _Json, fleet: _Json, terminal: Terminal) -> None:
+    """Show what one pool did; a gateway decides nothing of replicas, and says who does."""
+    now = cast(float, fleet["now"])
     terminal.show(f"pool {told['pool']}")
     decisions: Sequence[_Json] = told["decisions"]
     if not decisions:
-        terminal.show("  no scaling decision is remembered")
+        terminal.show(f"  {fleet['leader'] or 'no scaling decision is remembered'}")
     for decision in decisions:
         terminal.show(f"  {span(now - decision['at'])} ago: {tell_decision(decision)}")
         terminal.show(f"    saw {_tell_seen(decision['observation'])}")
