@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.controlled import Controlled, controlled, leads, pool
 from tests.cluster.place import Cluster, Place, namespace
 from tests.cluster.served import names, pods
-from tests.service import until
+from tests.service import Service, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -49,10 +49,21 @@ class Census:
             self.least = min(self.least, len(found))
 
 
-def test_when_the_leader_is_killed_another_leads_within_15_seconds_and_no_pod_is_touched(here: Controlled) -> None:
+@contextmanager
+def elected(here: Controlled) -> Iterator[tuple[Service, Service]]:
+    """Two controllers: the one that leads, and the one that stands ready."""
     with here.controller("a") as first, here.controller("b") as second:
         until(lambda: leads(first) or leads(second))
-        leader, other = (first, second) if leads(first) else (second, first)
+        yield (first, second) if leads(first) else (second, first)
+
+
+def ready_replicas(controller: Service) -> int:
+    """How many replicas a controller has that are ready."""
+    return len([row for row in controller.replicas() if row["replica"]["state"] == "ready"])
+
+
+def test_when_the_leader_is_killed_another_leads_within_15_seconds_and_no_pod_is_touched(here: Controlled) -> None:
+    with elected(here) as (leader, other):
         here.apply(pool(warm=1, maximum=6))
         here.apply(pool("cold", warm=0))
         here.kubectl("scale", "mp", "chat", "--replicas=3")
@@ -63,7 +74,7 @@ def test_when_the_leader_is_killed_another_leads_within_15_seconds_and_no_pod_is
             killed_at = time.monotonic()
             until(lambda: leads(other), 20)
             took_s = time.monotonic() - killed_at
-            until(lambda: len([row for row in other.replicas() if row["replica"]["state"] == "ready"]) == 3)
+            until(lambda: ready_replicas(other) == 3)
         print(f"took over after {took_s:.1f} s")
         assert took_s < 15
         assert census.seen == before
@@ -75,9 +86,7 @@ def test_when_the_leader_is_killed_another_leads_within_15_seconds_and_no_pod_is
 
 def test_a_pool_that_grew_by_load_keeps_its_replicas_when_the_leader_is_killed(here: Controlled) -> None:
     """Nobody knows the load yet who takes over: it begins with as many as there are."""
-    with here.controller("a") as first, here.controller("b") as second:
-        until(lambda: leads(first) or leads(second))
-        leader, other = (first, second) if leads(first) else (second, first)
+    with elected(here) as (leader, other):
         here.apply(pool(warm=1, maximum=6))
         here.kubectl("scale", "mp", "chat", "--replicas=3")
         here.ready(3)
@@ -92,9 +101,7 @@ def test_a_pool_that_grew_by_load_keeps_its_replicas_when_the_leader_is_killed(h
 
 
 def test_a_leader_that_ends_in_order_is_followed_at_once_and_leaves_its_pods(here: Controlled) -> None:
-    with here.controller("a") as first, here.controller("b") as second:
-        until(lambda: leads(first) or leads(second))
-        leader, other = (first, second) if leads(first) else (second, first)
+    with elected(here) as (leader, other):
         here.apply(pool(warm=2))
         here.ready(2)
         with Census(here) as census:
@@ -104,14 +111,12 @@ def test_a_leader_that_ends_in_order_is_followed_at_once_and_leaves_its_pods(her
             took_s = time.monotonic() - told_at
             print(f"followed after {took_s:.1f} s")
             assert took_s < 8
-            until(lambda: len([row for row in other.replicas() if row["replica"]["state"] == "ready"]) == 2)
+            until(lambda: ready_replicas(other) == 2)
         assert census.least == 2
 
 
 def test_who_has_slept_through_its_time_decides_nothing_any_more(here: Controlled) -> None:
-    with here.controller("a") as first, here.controller("b") as second:
-        until(lambda: leads(first) or leads(second))
-        leader, other = (first, second) if leads(first) else (second, first)
+    with elected(here) as (leader, other):
         here.apply(pool(warm=2))
         here.ready(2)
         leader.process.send_signal(signal.SIGSTOP)
@@ -148,7 +153,7 @@ def test_without_its_api_server_a_leader_stops_deciding_and_one_leads_when_it_is
         until(lambda: leads(first) or leads(second), 20)
         assert not (leads(first) and leads(second))
         leader = first if leads(first) else second
-        until(lambda: len([row for row in leader.replicas() if row["replica"]["state"] == "ready"]) == 2)
+        until(lambda: ready_replicas(leader) == 2)
         assert names(pods(place)) == before
         here.kubectl("scale", "mp", "chat", "--replicas=3")
         here.ready(3)
@@ -156,9 +161,7 @@ def test_without_its_api_server_a_leader_stops_deciding_and_one_leads_when_it_is
 
 def test_a_leader_that_is_killed_in_the_middle_of_a_change_takes_no_replica_along(here: Controlled) -> None:
     """Whoever takes over finds Pods of the old version only: they serve until new ones are ready in their place."""
-    with here.controller("a") as first, here.controller("b") as second:
-        until(lambda: leads(first) or leads(second))
-        leader, other = (first, second) if leads(first) else (second, first)
+    with elected(here) as (leader, other):
         here.apply(pool(warm=2))
         here.ready(2)
         old = names(pods(here.place))

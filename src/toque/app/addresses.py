@@ -29,13 +29,19 @@ class Addresses:
 @contextmanager
 def take_addresses(spec: ServiceSpec) -> Iterator[Addresses]:
     """Bind what the settings name. Raises `ConfigError` for what cannot be had."""
+    with take(spec.listen, "listen") as api, take_inner(spec) as (admin, metrics):
+        yield Addresses(api, admin, metrics)
+
+
+@contextmanager
+def take_inner(spec: ServiceSpec) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
+    """Bind those of admin and of metrics alone, where the settings want these. Raises `ConfigError` for what cannot be had."""
     with ExitStack() as stack:
-        api = stack.enter_context(take(spec.listen, "listen"))
         admin, metrics = (
             None if address == OFF else stack.enter_context(take(address, setting))
             for setting, address in (("admin_listen", spec.admin_listen), ("metrics_listen", spec.metrics_listen))
         )
-        yield Addresses(api, admin, metrics)
+        yield admin, metrics
 
 
 def taken(address: str, setting: str, error: OSError) -> ConfigError:

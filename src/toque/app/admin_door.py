@@ -37,6 +37,6 @@ async def open_admin(address: socket.socket | None, spec: ServiceSpec, sources: 
 async def no_reload(_: bool) -> Reloaded:  # noqa: FBT001 - the shape that the admin listener calls
     """Say no. Raises `ConfigError`."""
     raise ConfigError(
-        "A controller reads its models from ModelPools as they change; its own settings it reads when it starts.",
-        fix="Change a ModelPool, or restart the controller: its replicas go on.",
+        "A controller reads its settings when it starts. In a cluster its models are ModelPools, which it reads as they change.",
+        fix="Change a ModelPool, or restart the controller.",
     )

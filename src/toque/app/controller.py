@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from toque.app.addresses import OFF, take, url_of
+from toque.app.addresses import take_inner, url_of
 from toque.app.admin_door import no_reload, open_admin
 from toque.app.advice import open_advice
 from toque.app.lineup import Announce
@@ -47,10 +47,7 @@ def control(spec: ServiceSpec, announce: Announce) -> int:
 async def _control(spec: ServiceSpec, announce: Announce) -> int:
     signals = Signals()
     async with AsyncExitStack() as stack:
-        admin, metrics = (
-            None if address == OFF else stack.enter_context(take(address, setting))
-            for setting, address in (("admin_listen", spec.admin_listen), ("metrics_listen", spec.metrics_listen))
-        )
+        admin, metrics = stack.enter_context(take_inner(spec))
         client = open_client(spec.kubernetes, os.environ)
         stack.push_async_callback(client.close)
         name = f"{socket.gethostname()}-{secrets.token_hex(NAME_BYTES)}"

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from toque.alliance.census import LocalCensus
-from toque.app.addresses import OFF, take, url_of
+from toque.app.addresses import take_inner, url_of
 from toque.app.admin_door import no_reload, open_admin
 from toque.app.fleet import open_fleet
 from toque.app.hosting import lending, open_hosting
@@ -48,10 +48,7 @@ def control_alone(spec: ServiceSpec, announce: Announce) -> int:
 async def _control(spec: ServiceSpec, announce: Announce) -> int:
     signals = Signals()
     async with AsyncExitStack() as stack:
-        admin, metrics = (
-            None if address == OFF else stack.enter_context(take(address, setting))
-            for setting, address in (("admin_listen", spec.admin_listen), ("metrics_listen", spec.metrics_listen))
-        )
+        admin, metrics = stack.enter_context(take_inner(spec))
         fleet = await stack.enter_async_context(open_fleet(spec, announce))
         controller, name = fleet.controller, spec.cluster.name or socket.gethostname()
         census = LocalCensus(state_dir(spec.records.state_dir, os.environ) / CENSUS_NAME)
