@@ -60,8 +60,9 @@ def group_of(pid: int, controller: str) -> Path:
     return own.path / Path(group).name
 
 
-def groups_of_toque(controller: str) -> set[Path]:
-    return set(find_place(controller).path.glob("toque-*"))
+def groups_made_by(owner: int) -> set[Path]:
+    """CPU groups of one process; others make their own beside it."""
+    return set(find_place("cpu").path.glob(f"toque-*_{owner}_*"))
 
 
 # ---- scheduling
@@ -139,7 +140,6 @@ async def test_cores_that_are_not_ours_are_said_once_and_the_replica_runs(tmp_pa
 
 @needs_cpu_groups
 async def test_weight_and_quota_are_a_group_s_that_goes_with_its_replica(tmp_path: Path) -> None:
-    before = groups_of_toque("cpu")
     async with bench(tmp_path) as made:
         made.driver.start(1, replace(model(), isolation=IsolationSpec(cpu_weight=50, cpu_max=0.5)))
         await made.reports.first(ReplicaReady)
@@ -152,7 +152,7 @@ async def test_weight_and_quota_are_a_group_s_that_goes_with_its_replica(tmp_pat
             assert (group / "cpu.max").read_text().strip() == "50000 100000"
         made.driver.stop(1)
         await made.reports.first(ReplicaStopped)
-        assert groups_of_toque("cpu") == before
+        assert not groups_made_by(os.getpid())
         assert made.notices == []
 
 
@@ -185,15 +185,14 @@ async def test_r10_a_kill_by_somebody_else_is_not_blamed_on_the_limit(tmp_path: 
 
 @needs_cpu_groups
 async def test_r12_the_groups_of_a_killed_toque_are_removed_by_the_next_start(tmp_path: Path) -> None:
-    before = groups_of_toque("cpu")
     owner = run(KILLED_OWNER, tmp_path)
     (child,) = await asyncio.to_thread(pids_printed, owner)
-    assert len(groups_of_toque("cpu") - before) == 1
+    assert len(groups_made_by(owner.pid)) == 1
     owner.kill()
     owner.communicate()
     Leftovers(tmp_path).reap()
     assert await has_ended(child)
-    assert groups_of_toque("cpu") == before
+    assert not groups_made_by(owner.pid)
     assert list((tmp_path / "children").iterdir()) == []
 
 
