@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import choice
 from typing import Any
 
 from tests.cli.screen import Screen
@@ -100,12 +101,11 @@ class Deployed:
         """The Pods of replicas that are ready."""
         return [pod for pod in pods(self.place, is_ready=True) if component(pod) == "replica"]
 
-    def ask(self) -> tuple[int, Any]:
-        """Ask the first gateway that is ready."""
-        (pod, *_) = until(self.gateways, 60)
+    def ask(self) -> tuple[int, Mapping[str, str], bytes]:
+        """Ask a gateway that is ready, any of them, as a Service would have it."""
+        pod = choice(until(self.gateways, 60))
         head = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
-        status, _, body = call(f"http://{pod['status']['podIP']}:8080", "POST", "/v1/chat/completions", request(), head)
-        return status, body
+        return call(f"http://{pod['status']['podIP']}:8080", "POST", "/v1/chat/completions", request(), head)
 
 
 def printed(*words: str) -> str:

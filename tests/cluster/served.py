@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.cluster.place import TOQUE, Place
 from tests.service import Service, call, serving, until
@@ -96,10 +96,18 @@ def told(service: Service, words: str, within_s: float = 30.0) -> str:
     return str(until(found, within_s))
 
 
+class Asked(Protocol):
+    """What answers questions: a service, or whoever knows one."""
+
+    def ask(self) -> tuple[int, Any, Any]:
+        """Return status, headers and body of an answer."""
+        ...
+
+
 class Load:
     """Clients, each of which asks again as soon as it was answered. `outcomes` counts statuses, and errors by their name."""
 
-    def __init__(self, service: Service, clients: int) -> None:
+    def __init__(self, service: Asked, clients: int) -> None:
         self._service = service
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
@@ -142,7 +150,7 @@ class Load:
 
 
 @contextmanager
-def asked_by(service: Service, clients: int) -> Iterator[Load]:
+def asked_by(service: Asked, clients: int) -> Iterator[Load]:
     """Have so many clients ask while something happens."""
     load = Load(service, clients)
     load.start()

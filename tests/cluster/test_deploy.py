@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.deployed import Deployed, component, deployed, printed
+from tests.cluster.deployed import Deployed, component, deployed
 from tests.cluster.place import TOQUE, Place
-from tests.cluster.served import condition, names, pods
+from tests.cluster.served import asked_by, condition, names, pods
 from tests.service import until
 
 pytestmark = [
@@ -18,6 +18,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount what Pods of toque's own have"),
 ]
 NEWER = TOQUE.replace(":1", ":2")
+OWN_PORT = {"gateway__servicePort": 8080}
+"""Services have no address of their own here: whoever asks by their name asks a Pod, at its port."""
 
 
 @pytest.fixture
@@ -70,14 +72,13 @@ def test_a_single_pod_serves_with_the_rights_it_is_given_and_leaves_its_replicas
 def test_helm_installs_upgrades_rolls_back_and_removes(target: Deployed) -> None:
     helm = target.helm()
     target.write()
-    told = target.install()
+    told = target.install(**OWN_PORT)
     assert "Ask it, with that key" in told
     assert target.ask()[0] == 200
-    (pod,) = target.gateways()
-    assert "ready" in printed("ready", f"http://{pod['status']['podIP']}:8080")  # what `helm test` runs in a Pod
+    assert "Succeeded" in helm.run("test", "toque")  # a Pod that asks the gateway through its Service
 
     before = target.marks()
-    target.install()
+    target.install(**OWN_PORT)
     assert target.marks() == before
 
     target.install(image=NEWER, gateway__annotations={"example.com/note": "newer"})
@@ -95,7 +96,7 @@ def test_helm_installs_upgrades_rolls_back_and_removes(target: Deployed) -> None
     assert not [name for name in target.marks() if "gateway" in name or "settings" in name]
 
 
-def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(target: Deployed) -> None:
+def test_a_fleet_answers_everybody_while_its_controllers_and_gateways_are_upgraded(target: Deployed) -> None:
     target.write("fleet")
     target.apply("--only", "definition")
     target.kubectl.run("wait", "--for=condition=established", "crd/modelpools.toque.dev", "--timeout=30s")
@@ -106,13 +107,20 @@ def test_a_fleet_serves_its_model_pools_through_an_upgrade_of_its_controllers(ta
     until(lambda: len(leaders(target)) == 1)
     assert target.place.api.get("poddisruptionbudgets", "toque-chat")["spec"]["maxUnavailable"] == 1
     until(lambda: len(target.gateways()) == 2, 60)
-    assert target.ask()[0] == 200
-    target.install(controller__annotations={"example.com/note": "newer"}, controller__keda=True, gateway__podsMax=4)
-    assert target.place.api.get("horizontalpodautoscalers", "toque-gateway")["spec"]["maxReplicas"] == 4
-    until(lambda: [noted(pod) for pod in controllers(target)] == ["newer", "newer"], 90)
+    note = {"example.com/note": "newer"}
+    with asked_by(target, 2) as load:
+        load.served(20)
+        target.install(
+            controller__annotations=note, gateway__annotations=note, controller__keda=True, gateway__podsMax=4
+        )
+        assert target.place.api.get("horizontalpodautoscalers", "toque-gateway")["spec"]["maxReplicas"] == 4
+        until(lambda: [noted(pod) for pod in controllers(target)] == ["newer", "newer"], 90)
+        until(lambda: [noted(pod) for pod in target.gateways()] == ["newer", "newer"], 90)
+        until(lambda: [noted(pod) for pod in leaders(target)] == ["newer"])
+        load.served(20)
+    assert load.is_flawless, load.bodies
     until(lambda: pool(target).get("ready") == 1)
     assert names(target.replicas()) == {replica}
-    until(lambda: [noted(pod) for pod in leaders(target)] == ["newer"])
 
     target.helm().run("uninstall", "toque")  # its hook lets the pools go first
     assert target.place.api.list("modelpools") == []

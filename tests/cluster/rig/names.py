@@ -28,9 +28,13 @@ class Names:
             self._write(namespace)
         return path
 
+    def has_any(self, namespace: str) -> bool:
+        """Whether there is a Service to ask by its name."""
+        return any(place[0] == namespace for place in self._services)
+
     def pod_changed(self, namespace: str) -> None:
         """A Pod came, changed or went."""
-        if any(place[0] == namespace for place in self._services):
+        if self.has_any(namespace):
             self._write(namespace)
 
     def _write(self, namespace: str) -> None:

@@ -47,7 +47,7 @@ class Volumes:
                 source = await self._filled(self._specs[mount["name"]]) / mount.get("subPath", "")
                 _make_room(Path(path), is_folder=source.is_dir())
                 found[path] = source
-        if found:  # whoever has a scene of its own knows names, too
+        if found or self._names.has_any(self._namespace):
             found[str(HOSTS)] = self._names.file(self._namespace)
         return found
 
