@@ -44,7 +44,14 @@ OPEN = {"gateway/attempt": "Attempt", "records/metrics": "Metrics", "wire/client
 """Classes that others extend in Python: mypyc has to be told, and only the copy it compiles says so."""
 _FLAGS = {"CFLAGS": "-fno-semantic-interposition", "LDFLAGS": "-Wl,-Bsymbolic"}
 """Nobody puts other functions in the place of ours: calls between modules go straight."""
-_OPENED = "from mypy_extensions import mypyc_attr\n\n\n@mypyc_attr(allow_interpreted_subclasses=True)\nclass {0}"
+_OPENED = """from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # read by the compiler alone: what it makes needs no package of its
+    from mypy_extensions import mypyc_attr
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class {0}"""
 
 
 class CustomBuildHook(BuildHookInterface):

@@ -28,7 +28,12 @@ def lay_out(order: ImageOrder, folder: Path) -> None:
         make_root(order.base, order.apt_sources, order.epoch_s, folder / "base.tar")
     install(order, folder / "packages")
     shutil.rmtree(folder / "packages" / "bin", ignore_errors=True)  # scripts that name an interpreter of this machine
-    shutil.copytree(Path(toque.__file__).parent, folder / "code" / "toque", ignore=_CACHES)
+    package = Path(toque.__file__).parent
+    shutil.copytree(package, folder / "code" / "toque", ignore=_CACHES)
+    for library in package.parent.glob(
+        "toque__mypyc.*"
+    ):  # whoever builds is compiled, and so is the image: docs/adr/0025
+        shutil.copyfile(library, folder / "code" / library.name)
     for path in order.code:
         _copy(path, folder / "agent" / path.name)
     if order.weights is Weights.BAKED and order.source is not None:
