@@ -560,6 +560,29 @@ async def test_c03_and_c04_a_client_that_leaves_stops_the_replica_within_200_ms(
     assert (story.records.served[0].status, story.records.served[0].outcome) == (499, "abandoned")
 
 
+async def test_a_client_that_leaves_after_done_has_had_its_answer() -> None:
+    closed = asyncio.Event()
+
+    async def end_late(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.chunk(*TOKENS, FINISH, USAGE, DONE)
+        await exchange.gone()
+        closed.set()
+
+    async with scene(end_late) as story:
+        async with raw(story.gateway.port) as leaver:
+            leaver.send(post(STREAM))
+            await leaver.head()
+            while not (await leaver.chunk()).endswith(DONE):
+                pass
+        await asyncio.wait_for(closed.wait(), 5)
+        await until(lambda: story.records.served)
+    (finished,) = story.fleet.events
+    assert isinstance(finished, Finished)
+    assert (finished.prompt_tokens, finished.output_tokens) == (3, 4)
+    assert (story.records.served[0].status, story.records.served[0].outcome) == (200, "ok")
+
+
 async def test_c04_a_client_that_leaves_while_queued_reaches_no_replica() -> None:
     async with scene(answer_plainly, holds=True) as story:
         async with raw(story.gateway.port) as leaver:

@@ -102,6 +102,10 @@ class Attempt(Call):
         else:
             self.customer.failed(judge(self._status, self.headers, bytes(self._refusal)))
 
+    def said_all(self) -> tuple[int, int] | None:
+        """Return prompt and output tokens once the whole answer was passed on, though the body has not ended yet."""
+        return None
+
     @abstractmethod
     def take(self, data: bytes) -> None:
         """Bytes of an answer."""
@@ -153,6 +157,11 @@ class StreamAttempt(Attempt):
                     return
                 self._begin()
             self.customer.pass_on(data)
+
+    def said_all(self) -> tuple[int, int] | None:
+        """`[DONE]` says so."""
+        events = self._events
+        return (events.prompt_tokens, events.output_tokens) if events.is_done() else None
 
     def finish(self) -> None:
         """A stream that ends without its end is a failure, however cleanly the connection closed."""

@@ -76,6 +76,10 @@ class Race:
         for racer in self._racers:
             racer.attempt.moved = moved
 
+    def said_all(self) -> tuple[int, int] | None:
+        """Neither has said anything."""
+        return None
+
     def abort(self) -> None:
         """Close both calls."""
         for racer in self._racers:

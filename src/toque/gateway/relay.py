@@ -20,13 +20,10 @@ from toque.model.messages import Abandoned, Event, Failed, Finished
 from toque.model.ticket import FailureKind, FallbackCause, RefusalReason, ServiceClass
 from toque.records.served import Served
 
-HEARTBEAT = b": waiting\n\n"
-HEARTBEAT_EACH_S = 10.0
-"""Between comment lines of a held stream: proxies on the way close what is silent for 30 s or more."""
+HEARTBEAT_EACH_S = 10.0  # of a held stream: proxies on the way close what is silent for 30 s or more
 BATCH: Final = ServiceClass.BATCH
 _NAMES: Final = (ServiceClass.INTERACTIVE.value, BATCH.value)  # Python 3.11 takes 0.2 us to ask a member for its value
-CLIENT_LEFT = 499
-"""nginx's word for it; only the records see it."""
+CLIENT_LEFT = 499  # nginx's word for it; only the records see it
 
 
 class Relay:
@@ -147,8 +144,7 @@ class Relay:
 
     def answered_at_once(self, content_type: bytes, body: bytes, prompt_tokens: int, output_tokens: int) -> None:
         """The whole answer is here."""
-        clock = self._around.fleet.now
-        self._first_at = now = clock()
+        self._first_at = now = self._around.fleet.now()
         self._outlet.answer(content_type, self._told_fields(), body)
         self._finished(now, prompt_tokens, output_tokens)
 
@@ -182,11 +178,15 @@ class Relay:
     # ---- the connection calls
 
     def client_left(self) -> None:
-        """Nobody waits for the answer: stop the replica first of all."""
+        """Nobody waits for the answer: stop the replica first of all. Whoever leaves after `[DONE]` has all of it."""
+        had = self._attempt and self._attempt.said_all()
         self._drop_attempt()
         self._outlet.leave()
-        self._around.fleet.post(Abandoned(self._ticket_id))
-        self._record(self._around.fleet.now(), CLIENT_LEFT, "abandoned")
+        if had:
+            self._finished(self._around.fleet.now(), *had)
+        else:
+            self._around.fleet.post(Abandoned(self._ticket_id))
+            self._record(self._around.fleet.now(), CLIENT_LEFT, "abandoned")
 
     def pause_writing(self) -> None:
         """The client reads slowly: let the replica wait."""
@@ -251,7 +251,7 @@ class Relay:
             self._heartbeat_at = now + HEARTBEAT_EACH_S
             if not self._outlet.has_begun:
                 self._outlet.begin(EVENT_STREAM, None, b"")
-            self._outlet.write(HEARTBEAT)
+            self._outlet.write(b": waiting\n\n")
 
     def _give_up(self, verdict: Verdict) -> None:
         self._drop_attempt()
