@@ -1,7 +1,9 @@
 """The host: a class of somebody's own becomes a replica, locked, counted and ended like any other."""
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -14,6 +16,7 @@ from toque.agents import agent_kind
 from toque.agents.answer_body import AnswerError
 from toque.agents.python import PythonKind
 from toque.model.agent_spec import AgentSpec, ModelSpec, Secret
+from toque.model.endpoint import Endpoint
 from toque.model.errors import CallerError, ConfigError, UpstreamError
 from toque.model.inference import Completion, Delta, FinishReason, Message, PromptContext, SamplingParameters, Usage
 from toque.model.spec import PoolSpec
@@ -63,7 +66,7 @@ class Parrot:
             raise ValueError("a bug of the parrot")
         if said == "hold":
             self._note("held")
-            await asyncio.sleep(0.2)
+            await asyncio.to_thread(Path(f"{self._trace}.gate").read_text)
         yield Delta(self._tail)
         yield Delta(finish_reason=FinishReason.STOP, usage=Usage(1, 2))
 
@@ -227,14 +230,27 @@ async def test_a_class_that_cannot_embed_has_no_such_route(agent: ReplicaAgent) 
     await agent.close()
 
 
+async def refused(endpoint: Endpoint) -> None:
+    """Return once nobody new is let in."""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            writer.close()
+            await writer.wait_closed()
+
+
 async def test_sigterm_lets_the_answer_under_way_finish_and_closes_the_agent(folder: Path) -> None:
-    trace = folder / "last"
+    trace, gate = folder / "last", folder / "last.gate"
+    os.mkfifo(gate)
     with running(KIND, model_of(trace=str(trace))) as replica:
         agent = KIND.connect(replica.endpoint, model_of())
         asking = asyncio.ensure_future(stream_of(agent, "hold"))
         while "held" not in trace.read_text():
             await asyncio.sleep(0)
         replica.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await refused(replica.endpoint)
+        await asyncio.to_thread(gate.write_text, "")  # lets the parrot say the rest
         assert (await asking)[-1].finish_reason is FinishReason.STOP
         assert await asyncio.to_thread(replica.process.wait, 10) == 0
     assert trace.read_text().split() == ["opened", "held", "closed"]

@@ -30,9 +30,7 @@ def lay_out(order: ImageOrder, folder: Path) -> None:
     shutil.rmtree(folder / "packages" / "bin", ignore_errors=True)  # scripts that name an interpreter of this machine
     package = Path(toque.__file__).parent
     shutil.copytree(package, folder / "code" / "toque", ignore=_CACHES)
-    for library in package.parent.glob(
-        "toque__mypyc.*"
-    ):  # whoever builds is compiled, and so is the image: docs/adr/0025
+    for library in package.parent.glob("toque__mypyc.*"):  # a compiled copy's: docs/adr/0025
         shutil.copyfile(library, folder / "code" / library.name)
     for path in order.code:
         _copy(path, folder / "agent" / path.name)
